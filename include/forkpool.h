@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * forkpool: a pool of worker processes for CPU-heavy loops.
+ *
+ * What a worker sees.  Workers are processes, forked when the pool is created.
+ * A worker sees the program's memory as it was at forkpool_create(), and the
+ * shared segment (forkpool_shm_alloc()) as it is now.  What the program changes
+ * elsewhere after create (globals, heap, descriptors, environment) is not seen
+ * by workers; what an item writes outside the segment is seen by nobody.
+ *
+ * A first program:
+ *
+ *	static int square(void *arg, const void *in, void *out)
+ *	{
+ *		const int *x = in;
+ *		int *y = out;
+ *
+ *		*y = *x * *x;
+ *		return 0;
+ *	}
+ *	...
+ *	int in[4] = { 1, 2, 3, 4 }, out[4];
+ *	struct forkpool *pool;
+ *	int err = forkpool_create(&pool, NULL);
+ *
+ *	if (!err)
+ *		err = FORKPOOL_MAP(pool, square, in, out, 4);
+ *	if (err)
+ *		fprintf(stderr, "%s\n", forkpool_strerror(err));
+ *	forkpool_destroy(pool);		(only after a successful create)
+ *
+ * Results.  A call returns 0 (or a count), or a negative error: -errno, or one
+ * of the codes below with a minus sign.  On failure the outputs are untouched,
+ * but for what the call's own text says.
+ *
+ * Times are int64_t nanoseconds, monotonic durations.  In a wait -1 means for
+ * ever and 0 polls; in an option 0 means none.
+ *
+ * Who may call what.  "Worker" is code that runs inside an item or a hook;
+ * "child" is a process that the program forked after create.
+ *
+ *	call                         any thread   worker       child
+ *	forkpool_create              yes          -EPERM       yes (a pool of its own)
+ *	forkpool_map, forkpool_for   yes          yes          -EINVAL
+ *	forkpool_close, _terminate   yes          -EPERM       -EINVAL
+ *	forkpool_join                yes          -EPERM       -EINVAL
+ *	forkpool_destroy             once, last   no effect    frees what the child holds
+ *	forkpool_shm_alloc and kin   yes          ENOSYS       EINVAL
+ *	forkpool_shm_free            yes          no effect    no effect
+ *	forkpool_shm_owns            yes          yes          yes
+ *	forkpool_current, _worker_id,
+ *	forkpool_worker_state        yes (none)   yes          yes (none)
+ *	forkpool_cpu_count,
+ *	forkpool_strerror            yes          yes          yes
+ *
+ * No call is safe in a signal handler except forkpool_strerror().
+ */
+#ifndef FORKPOOL_H
+#define FORKPOOL_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct forkpool;
+
+/* Errors of our own, beside errno's.  Calls return them negated. */
+enum {
+	FORKPOOL_EFAILED = 4096,	/* an item's function returned non-zero */
+	FORKPOOL_ECRASHED,		/* an item lost its worker: a signal or an exit */
+	FORKPOOL_ETIMEDOUT,		/* an item, or the job, ran past its limit */
+	FORKPOOL_ECANCELED,		/* the job was cancelled, or the pool terminated */
+	FORKPOOL_ECLOSED,		/* the pool takes no more work */
+	FORKPOOL_EBROKEN,		/* the pool is gone: its nursery died or gave up */
+};
+
+/*
+ * The text of an error, of either sign and both kinds.  Never NULL; the text
+ * is constant and lives for ever.
+ */
+const char *forkpool_strerror(int err);
+
+/* ---- Pool ---------------------------------------------------------------- */
+
+/* How a pool runs its items. */
+enum {
+	FORKPOOL_PROCESSES = 1,	/* worker processes: the product */
+	FORKPOOL_THREADS,	/* worker threads: for ThreadSanitizer and comparison;
+				 * an item that crashes takes the program with it */
+	FORKPOOL_INLINE,	/* no workers: the calling thread runs the items */
+};
+
+struct forkpool_opts {
+	size_t sz;		/* sizeof(struct forkpool_opts) */
+	unsigned workers;	/* how many; 0 = forkpool_cpu_count(); at most 1024 */
+	int mode;		/* 0 = the environment's FORKPOOL_MODE (processes,
+				 * threads or inline), else FORKPOOL_PROCESSES */
+	size_t arena_size;	/* bytes of address space for shared data; memory is
+				 * taken only as used; 0 = a quarter of RAM */
+	/*
+	 * Called in each new worker before its first item; what it stores in
+	 * *state is what forkpool_worker_state() returns there.  Non-zero (use
+	 * -errno) means that the worker can't start; forkpool_create() then
+	 * fails with that error.
+	 */
+	int (*worker_init)(void *worker_arg, unsigned id, void **state);
+	/* Called in a worker that leaves in order; not in one that is killed. */
+	void (*worker_exit)(void *worker_arg, unsigned id, void *state);
+	void *worker_arg;	/* for both hooks; memory that exists at create */
+};
+
+/* Declares NAME, a struct forkpool_opts: FORKPOOL_OPTS(opts, .workers = 8); */
+#define FORKPOOL_OPTS(...) \
+	FORKPOOL_OPTS_NAMED_(__VA_ARGS__, .sz = sizeof(struct forkpool_opts))
+#define FORKPOOL_OPTS_NAMED_(name, ...) \
+	struct forkpool_opts name = { __VA_ARGS__ }
+
+/*
+ * Makes a pool and returns when every worker has started.  opts NULL means
+ * defaults.  The program's SIGCHLD handling, wait(-1), threads and later forks
+ * are not touched: no process of the pool is a child that wait(-1) can see.
+ *
+ * -EINVAL  ret is NULL; an unknown mode; too many workers
+ * -E2BIG   opts->sz is larger than this library knows, with non-zero bytes there
+ * -ENOMEM, -ENOSPC, -EMFILE, -EAGAIN ...  no memory, room, descriptors, processes
+ * -FORKPOOL_ECRASHED  a worker died while it started
+ * else     what a worker_init hook returned
+ */
+int forkpool_create(struct forkpool **ret, const struct forkpool_opts *opts);
+
+/* Takes no more work; maps under way go on.  May be said twice. */
+int forkpool_close(struct forkpool *pool);
+
+/*
+ * Waits until all work is done and the workers have left (their worker_exit
+ * hooks have run).  Needs close or terminate before it, else -EINVAL.
+ * -ETIMEDOUT: still at work, call again.  May be said twice.
+ */
+int forkpool_join(struct forkpool *pool, int64_t timeout);
+
+/*
+ * Stops now.  Items that run are killed; every unfinished map returns
+ * -FORKPOOL_ECANCELED.  Idle workers leave in order.  May be said twice.
+ */
+int forkpool_terminate(struct forkpool *pool);
+
+/*
+ * Terminates, and frees all: workers, segment, descriptors.  No other thread
+ * may be inside a call on this pool, or start one.  NULL is fine.
+ */
+void forkpool_destroy(struct forkpool *pool);
+
+/*
+ * How many CPUs this process may use: its affinity mask, cut by the CPU quota
+ * of its cgroups (v1, v2, hybrid), rounded up; at least 1.
+ */
+unsigned forkpool_cpu_count(void);
+
+/* ---- Map ----------------------------------------------------------------- */
+
+/*
+ * An item's function.  in points to the item's in_size bytes, out to its
+ * out_size bytes (NULL where the size is 0).  Returns 0, or the item's error.
+ */
+typedef int forkpool_fn(void *arg, const void *in, void *out);
+
+/*
+ * A range's function: runs the items begin <= i < end.  A map calls it many
+ * times, with ranges that do not overlap and together cover everything.
+ */
+typedef int forkpool_range_fn(void *arg, size_t begin, size_t end);
+
+/* How an item ended. */
+enum {
+	FORKPOOL_ITEM_OK,
+	FORKPOOL_ITEM_FAILED,	/* its function returned code, not 0 */
+	FORKPOOL_ITEM_CRASHED,	/* its worker died of signal code */
+	FORKPOOL_ITEM_EXITED,	/* it called exit(code), or a kin of it */
+	FORKPOOL_ITEM_TIMED_OUT,
+	FORKPOOL_ITEM_CANCELLED,	/* the pool was terminated, or broke, before it ended */
+	FORKPOOL_ITEM_NOT_RUN,	/* skipped, because of stop_on_error */
+};
+
+/* This struct never changes. */
+struct forkpool_status {
+	int outcome;		/* FORKPOOL_ITEM_... */
+	int code;		/* its function's value, a signal, an exit status, or 0 */
+	unsigned attempts;	/* times it was started */
+	pid_t worker;		/* who ran it last; 0 if nobody did */
+};
+
+struct forkpool_job_opts {
+	size_t sz;		/* sizeof(struct forkpool_job_opts) */
+	/*
+	 * Handed to every call of the function.  With arg_size, that many bytes
+	 * are copied and the function gets a pointer to the copy.  With arg_size
+	 * 0, arg must be NULL or lie in the segment; arg_as_is lifts that, for
+	 * memory that existed (and had its content) at create.
+	 */
+	void *arg;
+	size_t arg_size;
+	int arg_as_is;
+	size_t chunk;		/* items claimed at once; 0 = measured (best) */
+	struct forkpool_status *status;	/* one per item, filled in; not for ranges */
+	/*
+	 * Gets the index of the first item that is not ok (for ranges, where the
+	 * failing range begins).  Untouched when all are ok.
+	 */
+	size_t *first_failure;
+	/*
+	 * Once an item is not ok, no item behind it is started any more.  Items
+	 * before it still run: the call ends as the serial loop would, with the
+	 * error of the first item, by index, that is not ok.
+	 */
+	int stop_on_error;
+	unsigned retries;	/* times an item is run again that lost its worker */
+	/*
+	 * Called now and then (about ten times a second) on the calling thread,
+	 * while it waits, and once at the end if all is done.
+	 */
+	void (*on_progress)(size_t done, size_t count, void *user);
+	void *user;		/* for on_progress */
+};
+
+/* Declares NAME, a struct forkpool_job_opts: FORKPOOL_JOB_OPTS(o, .retries = 2); */
+#define FORKPOOL_JOB_OPTS(...) \
+	FORKPOOL_JOB_OPTS_NAMED_(__VA_ARGS__, .sz = sizeof(struct forkpool_job_opts))
+#define FORKPOOL_JOB_OPTS_NAMED_(name, ...) \
+	struct forkpool_job_opts name = { __VA_ARGS__ }
+
+/*
+ * Runs fn once for each of count items and waits until all have ended.
+ *
+ * in is an array of count items of in_size bytes, out of count places of
+ * out_size bytes; a size may be 0.  Arrays inside the segment are used in
+ * place; others are copied in bulk, in pieces where the arena is too small for
+ * all.  A failed item leaves its place in out undefined; places of other items
+ * are filled all the same.  Any number of threads may map at once.  Inside an
+ * item, the map runs in the calling worker.
+ *
+ * Returns 0 when every item is ok, else the error of the first that is not:
+ * -FORKPOOL_EFAILED, -FORKPOOL_ECRASHED or -FORKPOOL_ECANCELED.  With
+ * retries = 0 no item is ever started twice; with retries an item may run
+ * again, and finds in out what the attempt before it left there.
+ *
+ * -EINVAL  pool or fn is NULL; in or out is NULL with a size; a size overflows;
+ *          retries with in and out that overlap; an arg that workers can't see;
+ *          a child that the program forked calls
+ * -E2BIG   opts->sz too large; -ENOMEM  not one item fits the free arena
+ * -FORKPOOL_ECLOSED, -FORKPOOL_EBROKEN
+ */
+int forkpool_map(struct forkpool *pool, forkpool_fn *fn, const void *in,
+		 size_t in_size, void *out, size_t out_size, size_t count,
+		 const struct forkpool_job_opts *opts);
+
+/*
+ * Runs fn over begin <= i < end, in ranges of a length that the pool chooses.
+ * Errors as forkpool_map().  The ranges are the items for the purpose of
+ * errors: without retries, a range that loses its worker has crashed as a
+ * whole; with retries it is halved until the single guilty item is found.
+ * The option status is -EINVAL here; so is end < begin.
+ */
+int forkpool_for(struct forkpool *pool, forkpool_range_fn *fn, size_t begin,
+		 size_t end, const struct forkpool_job_opts *opts);
+
+/*
+ * forkpool_map() with the sizes taken from the pointers and options by name:
+ *
+ *	err = FORKPOOL_MAP(pool, fn, in, out, count);
+ *	err = FORKPOOL_MAP(pool, fn, in, out, count, .retries = 2, .status = st);
+ *
+ * in and out must be typed pointers or arrays: void * does not compile.
+ */
+#define FORKPOOL_MAP(pool, fn, in, out, ...) \
+	FORKPOOL_MAP_NAMED_(pool, fn, in, out, __VA_ARGS__, \
+			    .sz = sizeof(struct forkpool_job_opts))
+#define FORKPOOL_MAP_NAMED_(pool, fn, in, out, count, ...) \
+	forkpool_map((pool), (fn), (in), FORKPOOL_ITEM_SIZE_(in), (out), \
+		     FORKPOOL_ITEM_SIZE_(out), (count), \
+		     &(const struct forkpool_job_opts){ __VA_ARGS__ })
+#define FORKPOOL_ITEM_SIZE_(p) \
+	(sizeof(*(p)) + 0 * sizeof(struct { \
+		int unused_; \
+		_Static_assert(!_Generic((p), void *: 1, const void *: 1, \
+			volatile void *: 1, const volatile void *: 1, default: 0), \
+			"FORKPOOL_MAP needs typed pointers, not void *"); \
+	}))
+
+/* ---- Inside a worker ------------------------------------------------------ */
+
+/* The pool whose worker this is; NULL outside. */
+struct forkpool *forkpool_current(void);
+
+/* This worker's number, from 0 to workers - 1; 0 outside. */
+unsigned forkpool_worker_id(void);
+
+/* What worker_init stored in this worker; NULL outside. */
+void *forkpool_worker_state(void);
+
+/* ---- Shared memory -------------------------------------------------------- */
+
+/*
+ * Memory that host and workers see at the same address.  Room is taken when it
+ * is allocated: NULL with errno ENOMEM when there is none, never a SIGBUS
+ * later.  Aligned for any type; aligned_alloc takes a power of two up to
+ * 1 GiB.  A size of 0 gives a pointer that can be freed.
+ */
+void *forkpool_shm_alloc(struct forkpool *pool, size_t size);
+void *forkpool_shm_calloc(struct forkpool *pool, size_t n, size_t size);
+void *forkpool_shm_aligned_alloc(struct forkpool *pool, size_t align, size_t size);
+
+/* Frees what the calls above gave; NULL is fine. */
+void forkpool_shm_free(struct forkpool *pool, void *ptr);
+
+/* 1 if ptr lies in the shared data of this pool, else 0. */
+int forkpool_shm_owns(struct forkpool *pool, const void *ptr);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/* The public calls on a pool as a whole. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <forkpool.h>
+
+#include "api/options.h"
+#include "base/error.h"
+#include "engine/pool.h"
+#include "os/cpus.h"
+
+#define ARENA_LEAST	((size_t)FP_PAGE)
+
+const char *forkpool_strerror(int err)
+{
+	return fp_strerror(err);
+}
+
+unsigned forkpool_cpu_count(void)
+{
+	return fp_cpus_quota("", fp_cpus_affinity());
+}
+
+/* The mode where the program names none.  0 = unknown. */
+static int mode_from_environment(void)
+{
+	const char *name = secure_getenv("FORKPOOL_MODE");
+
+	if (!name || !*name || !strcmp(name, "processes"))
+		return FORKPOOL_PROCESSES;
+	if (!strcmp(name, "threads"))
+		return FORKPOOL_THREADS;
+	return strcmp(name, "inline") ? 0 : FORKPOOL_INLINE;
+}
+
+static int configure(struct fp_pool_config *config, const struct forkpool_opts *opts)
+{
+	*config = (struct fp_pool_config){
+		.workers = opts->workers ? opts->workers
+					 : (uint32_t)fp_min(forkpool_cpu_count(), FP_WORKERS_MAX),
+		.mode = opts->mode ? opts->mode : mode_from_environment(),
+		.arena_size = opts->arena_size,
+		.worker_init = opts->worker_init,
+		.worker_exit = opts->worker_exit,
+		.worker_arg = opts->worker_arg,
+	};
+	if (config->workers > FP_WORKERS_MAX || config->mode < FORKPOOL_PROCESSES ||
+	    config->mode > FORKPOOL_INLINE)
+		return -EINVAL;
+	if (config->mode == FORKPOOL_INLINE)
+		config->workers = 1;
+	if (!config->arena_size)
+		config->arena_size = fp_arena_default();
+	config->arena_size = fp_max(config->arena_size, ARENA_LEAST);
+	return 0;
+}
+
+int forkpool_create(struct forkpool **ret, const struct forkpool_opts *opts)
+{
+	struct fp_pool_config config;
+	struct forkpool_opts known;
+	int err;
+
+	if (!ret)
+		return -EINVAL;
+	if (fp_self)
+		return -EPERM;
+	err = fp_options_copy(&known, sizeof(known), opts);
+	if (!err)
+		err = configure(&config, &known);
+	return err ? err : fp_pool_create(ret, &config);
+}
+
+/* May this caller end the pool? */
+static int check_host(struct forkpool *pool)
+{
+	if (!pool)
+		return -EINVAL;
+	switch (fp_pool_caller(pool)) {
+	case FP_CALLER_HOST:
+		return 0;
+	case FP_CALLER_WORKER:
+		return -EPERM;
+	case FP_CALLER_CHILD:
+		break;
+	}
+	return -EINVAL;
+}
+
+int forkpool_close(struct forkpool *pool)
+{
+	int err = check_host(pool);
+
+	return err ? err : fp_pool_close(pool);
+}
+
+int forkpool_terminate(struct forkpool *pool)
+{
+	int err = check_host(pool);
+
+	return err ? err : fp_pool_terminate(pool);
+}
+
+int forkpool_join(struct forkpool *pool, int64_t timeout)
+{
+	int err = check_host(pool);
+
+	if (!err && timeout < -1)
+		err = -EINVAL;
+	return err ? err : fp_pool_join(pool, timeout);
+}
+
+void forkpool_destroy(struct forkpool *pool)
+{
+	if (!pool)
+		return;
+	switch (fp_pool_caller(pool)) {
+	case FP_CALLER_HOST:
+		fp_pool_destroy(pool);
+		break;
+	case FP_CALLER_CHILD:
+		fp_pool_forget(pool);
+		break;
+	case FP_CALLER_WORKER:
+		break;
+	}
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/* Small arithmetic: cache lines, rounding, overflow, checked ranges. */
+#ifndef FP_BASE_BITS_H
+#define FP_BASE_BITS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Two lines: the processor fetches pairs. */
+#define FP_LINE		128
+#define FP_ALIGNED	_Alignas(FP_LINE)
+
+#define FP_PAGE		4096u
+
+#define fp_likely(x)	__builtin_expect(!!(x), 1)
+#define fp_unlikely(x)	__builtin_expect(!!(x), 0)
+
+#define fp_container(ptr, type, member) \
+	((type *)((char *)(ptr) - offsetof(type, member)))
+
+static inline size_t fp_round_up(size_t n, size_t to)
+{
+	return (n + to - 1) / to * to;
+}
+
+static inline uint64_t fp_div_up(uint64_t n, uint64_t by)
+{
+	return n / by + (n % by != 0);
+}
+
+static inline uint64_t fp_min(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static inline uint64_t fp_max(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+static inline bool fp_mul_overflows(size_t a, size_t b, size_t *product)
+{
+	return __builtin_mul_overflow(a, b, product);
+}
+
+/* Does [ptr, ptr + size) lie inside [base, base + len)? */
+static inline bool fp_inside(const void *base, size_t len, const void *ptr,
+			     size_t size)
+{
+	uintptr_t off = (uintptr_t)ptr - (uintptr_t)base;
+
+	return (uintptr_t)ptr >= (uintptr_t)base && size <= len &&
+	       off <= len - size;
+}
+
+/* Do [a, a + alen) and [b, b + blen) share a byte? */
+static inline bool fp_overlap(const void *a, size_t alen, const void *b,
+			      size_t blen)
+{
+	return alen && blen && (uintptr_t)a < (uintptr_t)b + blen &&
+	       (uintptr_t)b < (uintptr_t)a + alen;
+}
+
+#endif

@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What.  A pool's life in the host: created, closed, joined or terminated,
+ * destroyed.
+ *
+ * Usage.  Any thread; fp_pool_destroy() last and alone.
+ *
+ * Invariants.
+ * I1 A map is counted in `inside` before it looks at `state`; close and
+ *    terminate change `state` before they look at `inside` (POOL-S1, POOL-I1).
+ * I2 Workers are ended once, under `ending`.
+ * I3 In a child that the host forked later, `token` reads 0 (MADV_WIPEONFORK)
+ *    and nothing here touches the segment: its control pages are not mapped
+ *    there (MADV_DONTFORK).
+ *
+ * Progress.  Calls wait for what they are documented to wait for, on futexes.
+ *
+ * If the owner dies.  Host threads do not die singly; with the host the nursery
+ * ends everything.
+ */
+#include "engine/pool.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <forkpool.h>
+
+#include "os/cpus.h"
+#include "os/sys.h"
+#include "sync/idle.h"
+#include "task/job.h"
+
+#define WORKER_SPIN_NS	50000	/* about one cold wake-up */
+#define WAITER_SPIN_NS	20000
+#define PATIENCE_NS	((int64_t)2000000000)	/* with a nursery that does not end by itself */
+#define TOKEN		1u
+#define LIFE_THREADS	1u	/* `life` while there are worker threads */
+
+/* ---- Who calls ------------------------------------------------------------------------ */
+
+enum fp_caller fp_pool_caller(const struct forkpool *pool)
+{
+	if (fp_self && fp_self->crew->pool == pool)
+		return FP_CALLER_WORKER;
+	return *pool->token == TOKEN ? FP_CALLER_HOST : FP_CALLER_CHILD;
+}
+
+/* ---- Slots ------------------------------------------------------------------------------ */
+
+static int init_slots(struct forkpool *pool)
+{
+	uint32_t i;
+
+	cds_lfs_init(&pool->slots);
+	for (i = FP_SLOTS; i-- > 0;) {
+		pool->host_slots[i].index = i;
+		cds_lfs_node_init(&pool->host_slots[i].node);
+		cds_lfs_push(&pool->slots, &pool->host_slots[i].node);
+	}
+	return sem_init(&pool->free_slots, 0, FP_SLOTS) ? -errno : 0;
+}
+
+int fp_pool_take_slot(struct forkpool *pool, struct fp_host_slot **ret)
+{
+	struct fp_host_slot *slot;
+	int err = 0;
+
+	while (sem_wait(&pool->free_slots))
+		;
+	slot = fp_container(cds_lfs_pop_blocking(&pool->slots), struct fp_host_slot, node);
+	if (!fp_load_rlx(&slot->taken))
+		err = fp_segment_take_slot(&pool->crew.seg, slot->index);
+	if (err) {
+		fp_pool_give_slot(pool, slot);
+		return err;
+	}
+	/* POOL-T1: the room before the flag; pairs with POOL-T2. */
+	fp_store_rel(&slot->taken, 1);
+	*ret = slot;
+	return 0;
+}
+
+void fp_pool_give_slot(struct forkpool *pool, struct fp_host_slot *slot)
+{
+	cds_lfs_push(&pool->slots, &slot->node);
+	sem_post(&pool->free_slots);
+}
+
+/* ---- Maps come and go -------------------------------------------------------------------- */
+
+int fp_pool_enter(struct forkpool *pool)
+{
+	int err = 0;
+
+	/* POOL-I1: counted before the state is read, so that join misses nobody; pairs with POOL-S1. */
+	fp_add_sc(&pool->inside, 1);
+	/* POOL-I2: after POOL-I1; pairs with POOL-S1. */
+	if (fp_load_sc(&pool->state) != FP_POOL_OPEN)
+		err = -FORKPOOL_ECLOSED;
+	else if (fp_life_ended(pool->crew.seg.ctl))
+		err = -FORKPOOL_EBROKEN;
+	if (err)
+		fp_pool_leave(pool);
+	return err;
+}
+
+void fp_pool_leave(struct forkpool *pool)
+{
+	/* POOL-I3: what the map did is done; pairs with POOL-S2. */
+	if (fp_add_sc(&pool->inside, UINT32_MAX) == 1 &&
+	    fp_load_rlx(&pool->state) != FP_POOL_OPEN)
+		fp_sys.futex_wake(&pool->inside, INT32_MAX);
+}
+
+static int await_maps(struct forkpool *pool, int64_t deadline)
+{
+	uint32_t n;
+
+	/* POOL-S2: after the state changed; pairs with POOL-I3. */
+	while ((n = fp_load_sc(&pool->inside)))
+		if (fp_sys.futex_wait(&pool->inside, n, deadline) == -ETIMEDOUT)
+			return -ETIMEDOUT;
+	return 0;
+}
+
+static void set_state(struct forkpool *pool, enum fp_pool_state state)
+{
+	uint32_t was = fp_load_rlx(&pool->state);
+
+	/* POOL-S1: before anybody looks who is inside; pairs with POOL-I1. */
+	while (was < (uint32_t)state && !fp_cas_sc(&pool->state, &was, (uint32_t)state))
+		;
+}
+
+/* ---- Threads ------------------------------------------------------------------------------- */
+
+static void *thread_main(void *arg)
+{
+	struct fp_self *self = arg;
+	struct forkpool *pool = self->crew->pool;
+	struct fp_ctl *ctl = pool->crew.seg.ctl;
+	int err = fp_worker_run(self, &pool->crew, self->id, false);
+
+	if (err) {
+		fp_store_rlx(&ctl->start_error, err > 0 ? -err : err);
+		/* CTL-R5: as CTL-R3, by a thread whose hook refused; pairs with CTL-R2. */
+		fp_add_sc(&ctl->started, 1);
+		fp_sys.futex_wake(&ctl->started, 1);
+	}
+	/* LIFE-L3: the last one to leave ends `life`, as a nursery's death does; pairs with LIFE-L1. */
+	if (fp_add_sc(&pool->left, 1) + 1 == pool->crew.workers) {
+		/* LIFE-L4: nobody writes to the segment any more; pairs with LIFE-L1. */
+		fp_or_sc(&ctl->life, FUTEX_OWNER_DIED);
+		fp_sys.futex_wake(&ctl->life, INT32_MAX);
+	}
+	return NULL;
+}
+
+static int start_threads(struct forkpool *pool)
+{
+	uint32_t n = pool->crew.workers;
+	sigset_t all, before;
+	int err = 0;
+
+	pool->threads = calloc(n, sizeof(*pool->threads));
+	pool->selves = calloc(n, sizeof(*pool->selves));
+	if (!pool->threads || !pool->selves)
+		return -ENOMEM;
+	fp_store_rlx(&pool->crew.seg.ctl->life, LIFE_THREADS);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	while (pool->started < n && !err) {
+		struct fp_self *self = &pool->selves[pool->started];
+
+		*self = (struct fp_self){ .crew = &pool->crew, .id = pool->started };
+		err = -pthread_create(&pool->threads[pool->started], NULL, thread_main, self);
+		pool->started += !err;
+	}
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return err;
+}
+
+static void end_threads(struct forkpool *pool)
+{
+	uint32_t i;
+
+	for (i = 0; i < pool->started; i++)
+		pthread_join(pool->threads[i], NULL);
+	pool->started = 0;
+}
+
+/* ---- Create ----------------------------------------------------------------------------------- */
+
+static int make_token(struct forkpool *pool)
+{
+	void *page;
+	int err = fp_sys.map(&page, NULL, FP_PAGE, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (err)
+		return err;
+	pool->token = page;
+	*pool->token = TOKEN;
+	return fp_sys.advise(page, FP_PAGE, MADV_WIPEONFORK);
+}
+
+static int init_locks(struct forkpool *pool)
+{
+	pthread_mutexattr_t recursive;
+	int err = -pthread_mutex_init(&pool->ending, NULL);
+
+	pthread_mutexattr_init(&recursive);
+	pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
+	if (!err)
+		err = -pthread_mutex_init(&pool->serial, &recursive);
+	pthread_mutexattr_destroy(&recursive);
+	return err;
+}
+
+static void set_spin(struct forkpool *pool)
+{
+	unsigned cpus = fp_cpus_quota("", fp_cpus_affinity());
+
+	/* Where the waiting thread has a CPU to itself; else it would only be in the way. */
+	if (pool->crew.workers < cpus) {
+		pool->crew.spin = WORKER_SPIN_NS;
+		pool->spin = WAITER_SPIN_NS;
+	}
+}
+
+static int init(struct forkpool *pool, const struct fp_pool_config *config)
+{
+	struct fp_segment *seg = &pool->crew.seg;
+	int err;
+
+	pool->mode = config->mode;
+	pool->crew.pool = pool;
+	pool->crew.workers = config->workers;
+	pool->crew.worker_init = config->worker_init;
+	pool->crew.worker_exit = config->worker_exit;
+	pool->crew.worker_arg = config->worker_arg;
+	set_spin(pool);
+	err = fp_segment_create(seg, config->workers, config->arena_size);
+	if (!err)
+		err = fp_arena_create(&pool->arena, seg->fd, (off_t)seg->geo.ctl_size,
+				      seg->arena, seg->arena_size);
+	if (!err)
+		err = make_token(pool);
+	if (!err)
+		err = init_locks(pool);
+	return err ? err : init_slots(pool);
+}
+
+/* Waits for every worker's READY; else the reason why not. */
+static int await_started(struct forkpool *pool)
+{
+	struct fp_ctl *ctl = pool->crew.seg.ctl;
+	fp_a32 *life = pool->spawn.keeper_pid > 0 ? &pool->spawn.keeper : &ctl->life;
+	uint32_t n, alive;
+	bool over = false;
+
+	for (;;) {
+		/* CTL-R2: with it the workers' states, or the reason; pairs with CTL-R1. */
+		n = fp_load_acq(&ctl->started);
+		if (fp_load_rlx(&ctl->start_error))
+			return fp_load_rlx(&ctl->start_error);
+		if (n >= pool->crew.workers)
+			return 0;
+		if (over)
+			return -FORKPOOL_EBROKEN;
+		alive = fp_load_rlx(life);
+		over = life == &pool->spawn.keeper ? alive == 0 : fp_life_ended(ctl);
+		if (!over)
+			fp_sys.futex_wait_two(&ctl->started, n, life, alive, FP_FOREVER);
+	}
+}
+
+static int start_inline(struct forkpool *pool)
+{
+	int err = 0;
+
+	pool->self = (struct fp_self){ .crew = &pool->crew };
+	if (pool->crew.worker_init)
+		err = pool->crew.worker_init(pool->crew.worker_arg, 0, &pool->self.state);
+	return err > 0 ? -err : err;
+}
+
+static int start_workers(struct forkpool *pool)
+{
+	int err;
+
+	if (pool->mode == FORKPOOL_INLINE)
+		return start_inline(pool);
+	if (pool->mode == FORKPOOL_THREADS) {
+		err = start_threads(pool);
+	} else {
+		err = fp_spawn_start(&pool->spawn, &pool->crew);
+		if (!err)
+			err = fp_sys.advise(pool->crew.seg.ctl, pool->crew.seg.geo.ctl_size,
+					    MADV_DONTFORK);
+	}
+	return err ? err : await_started(pool);
+}
+
+/* ---- End ----------------------------------------------------------------------------------------- */
+
+static void ask_to_end(struct forkpool *pool, enum fp_stop how)
+{
+	struct fp_ctl *ctl = pool->crew.seg.ctl;
+	uint32_t i;
+
+	if (how == FP_STOP_NOW || fp_load_rlx(&ctl->stop) == FP_STOP_NO)
+		/* CTL-S1: before the wake-up; pairs with CTL-S2. */
+		fp_store_sc(&ctl->stop, how);
+	for (i = 0; how == FP_STOP_NOW && i < FP_SLOTS; i++)
+		/* POOL-T2: such a slot may be touched; pairs with POOL-T1. */
+		if (fp_load_acq(&pool->host_slots[i].taken))
+			fp_job_cancel(&pool->crew.seg, i);
+	fp_wake_all(ctl);
+	if (pool->mode == FORKPOOL_PROCESSES && pool->spawn.control >= 0)
+		fp_spawn_command(&pool->spawn, how == FP_STOP_NOW ? FP_CMD_STOP : FP_CMD_LEAVE);
+}
+
+static int await_workers(struct forkpool *pool, int64_t deadline)
+{
+	struct fp_ctl *ctl = pool->crew.seg.ctl;
+
+	if (pool->mode == FORKPOOL_PROCESSES)
+		return pool->spawn.stack ? fp_spawn_wait(&pool->spawn, deadline) : 0;
+	while (pool->mode == FORKPOOL_THREADS && pool->started && !fp_life_ended(ctl)) {
+		uint32_t life = fp_load_rlx(&ctl->life);
+
+		if (!(life & FUTEX_OWNER_DIED) &&
+		    fp_sys.futex_wait(&ctl->life, life, deadline) == -ETIMEDOUT)
+			return -ETIMEDOUT;
+	}
+	return 0;
+}
+
+/* Ends what await_workers() has seen leave, or must leave now.  Once. */
+static void end_workers(struct forkpool *pool)
+{
+	pthread_mutex_lock(&pool->ending);
+	if (!pool->ended) {
+		if (pool->mode == FORKPOOL_PROCESSES && pool->spawn.stack)
+			fp_spawn_end(&pool->spawn, PATIENCE_NS);
+		if (pool->mode == FORKPOOL_THREADS)
+			end_threads(pool);
+		if (pool->mode == FORKPOOL_INLINE && pool->crew.worker_exit)
+			pool->crew.worker_exit(pool->crew.worker_arg, 0, pool->self.state);
+		pool->ended = true;
+	}
+	pthread_mutex_unlock(&pool->ending);
+}
+
+void fp_pool_await_end(struct forkpool *pool)
+{
+	struct fp_ctl *ctl = pool->crew.seg.ctl;
+	uint32_t life;
+
+	while (!fp_life_ended(ctl)) {
+		life = fp_load_rlx(&ctl->life);
+		if (!(life & FUTEX_OWNER_DIED))
+			fp_sys.futex_wait(&ctl->life, life, FP_FOREVER);
+	}
+	fp_sys.futex_wake(&ctl->life, INT32_MAX);
+}
+
+int fp_pool_close(struct forkpool *pool)
+{
+	set_state(pool, FP_POOL_CLOSED);
+	return 0;
+}
+
+int fp_pool_terminate(struct forkpool *pool)
+{
+	set_state(pool, FP_POOL_TERMINATED);
+	pthread_mutex_lock(&pool->ending);
+	if (!pool->ended)
+		ask_to_end(pool, FP_STOP_NOW);
+	pthread_mutex_unlock(&pool->ending);
+	return 0;
+}
+
+int fp_pool_join(struct forkpool *pool, int64_t timeout)
+{
+	int64_t deadline = fp_deadline(timeout);
+	int err;
+
+	if (fp_load_rlx(&pool->state) == FP_POOL_OPEN)
+		return -EINVAL;
+	err = await_maps(pool, deadline);
+	if (err)
+		return err;
+	pthread_mutex_lock(&pool->ending);
+	if (!pool->ended)
+		ask_to_end(pool, FP_STOP_LEAVE);
+	pthread_mutex_unlock(&pool->ending);
+	err = await_workers(pool, deadline);
+	if (!err)
+		end_workers(pool);
+	return err;
+}
+
+/* ---- Free ------------------------------------------------------------------------------------------ */
+
+static void free_local(struct forkpool *pool)
+{
+	fp_arena_destroy(pool->arena);
+	fp_segment_destroy(&pool->crew.seg);
+	if (pool->token)
+		fp_sys.unmap(pool->token, FP_PAGE);
+	free(pool->threads);
+	free(pool->selves);
+	free(pool);
+}
+
+void fp_pool_destroy(struct forkpool *pool)
+{
+	fp_pool_terminate(pool);
+	end_workers(pool);
+	sem_destroy(&pool->free_slots);
+	cds_lfs_destroy(&pool->slots);
+	pthread_mutex_destroy(&pool->serial);
+	pthread_mutex_destroy(&pool->ending);
+	free_local(pool);
+}
+
+void fp_pool_forget(struct forkpool *pool)
+{
+	if (pool->mode == FORKPOOL_PROCESSES)
+		fp_spawn_forget(&pool->spawn);
+	free_local(pool);
+}
+
+int fp_pool_create(struct forkpool **ret, const struct fp_pool_config *config)
+{
+	struct forkpool *pool = aligned_alloc(FP_LINE, fp_round_up(sizeof(*pool), FP_LINE));
+	int err;
+
+	if (!pool)
+		return -ENOMEM;
+	memset(pool, 0, sizeof(*pool));
+	pool->spawn.control = -1;
+	err = init(pool, config);
+	if (err) {
+		free_local(pool);
+		return err;
+	}
+	err = start_workers(pool);
+	if (err) {
+		if (pool->mode == FORKPOOL_INLINE)
+			pool->ended = true;
+		fp_pool_destroy(pool);
+		return err;
+	}
+	*ret = pool;
+	return 0;
+}

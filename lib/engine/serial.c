@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Maps that run where they are called, with the same outcomes as on workers: in
+ * inline mode, and inside an item, whose worker runs them itself.  The caller's
+ * arrays are used as they are.
+ */
+#include "engine/serial.h"
+
+#include <unistd.h>
+
+#include <forkpool.h>
+
+#include "os/sys.h"
+
+#define PROGRESS_NS	((int64_t)100000000)
+#define RANGE_PARTS	16	/* calls for a range, when the user names no chunk */
+
+struct serial {
+	const struct fp_map *map;
+	int64_t report_at;
+	bool failed;
+	size_t first;
+};
+
+static int call_item(const struct fp_map *m, size_t i)
+{
+	forkpool_fn *fn = (forkpool_fn *)m->fn;
+
+	return fn(m->arg, m->in_size ? (const char *)m->in + i * m->in_size : NULL,
+		  m->out_size ? (char *)m->out + i * m->out_size : NULL);
+}
+
+static int call_range(const struct fp_map *m, size_t i, size_t end)
+{
+	forkpool_range_fn *fn = (forkpool_range_fn *)m->fn;
+
+	return fn(m->arg, m->begin + i, m->begin + end);
+}
+
+static void note(struct serial *s, size_t i, int code)
+{
+	const struct fp_map *m = s->map;
+
+	if (m->status)
+		m->status[i] = (struct forkpool_status){
+			.outcome = code ? FORKPOOL_ITEM_FAILED : FORKPOOL_ITEM_OK,
+			.code = code,
+			.attempts = 1,
+			.worker = getpid(),
+		};
+	if (!code || s->failed)
+		return;
+	s->failed = true;
+	s->first = i;
+}
+
+static void maybe_report(struct serial *s, size_t done)
+{
+	const struct fp_map *m = s->map;
+
+	if (!m->on_progress || fp_sys.clock() < s->report_at)
+		return;
+	m->on_progress(done, m->count, m->user);
+	s->report_at = fp_deadline(PROGRESS_NS);
+}
+
+static size_t step_of(const struct fp_map *m)
+{
+	if (!m->range)
+		return 1;
+	return m->chunk ? m->chunk : fp_div_up(m->count, RANGE_PARTS);
+}
+
+static void skip_rest(const struct fp_map *m, size_t from)
+{
+	for (; m->status && from < m->count; from++)
+		m->status[from] = (struct forkpool_status){ .outcome = FORKPOOL_ITEM_NOT_RUN };
+}
+
+int fp_serial_run(const struct fp_map *m)
+{
+	struct serial s = { .map = m, .report_at = fp_deadline(PROGRESS_NS) };
+	size_t step = step_of(m), i, n;
+
+	for (i = 0; i < m->count && !(s.failed && m->stop_on_error); i += n) {
+		n = fp_min(step, m->count - i);
+		note(&s, i, m->range ? call_range(m, i, i + n) : call_item(m, i));
+		maybe_report(&s, i + n);
+	}
+	skip_rest(m, i);
+	if (m->on_progress)
+		m->on_progress(m->count, m->count, m->user);
+	if (!s.failed)
+		return 0;
+	if (m->first_failure)
+		*m->first_failure = m->begin + s.first;
+	return -FORKPOOL_EFAILED;
+}
+
+int fp_serial_run_inline(struct forkpool *pool, const struct fp_map *map)
+{
+	struct fp_self *before = fp_self;
+	int err;
+
+	pthread_mutex_lock(&pool->serial);
+	fp_self = &pool->self;
+	err = fp_serial_run(map);
+	fp_self = before;
+	pthread_mutex_unlock(&pool->serial);
+	return err;
+}

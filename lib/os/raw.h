@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * System calls that touch nothing but registers.
+ *
+ * The keeper shares the memory of the host and the thread-local storage of the
+ * thread that made it; once that thread goes on, the keeper must not as much as
+ * write errno.  So glibc's wrappers are out, and it uses these.
+ */
+#ifndef FP_OS_RAW_H
+#define FP_OS_RAW_H
+
+static inline long fp_raw5(long nr, long a, long b, long c, long d, long e)
+{
+#if defined(__x86_64__)
+	register long r10 __asm__("r10") = d;
+	register long r8 __asm__("r8") = e;
+	long ret;
+
+	__asm__ __volatile__("syscall"
+			     : "=a"(ret)
+			     : "0"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8)
+			     : "rcx", "r11", "memory");
+	return ret;
+#elif defined(__aarch64__)
+	register long x8 __asm__("x8") = nr;
+	register long x0 __asm__("x0") = a;
+	register long x1 __asm__("x1") = b;
+	register long x2 __asm__("x2") = c;
+	register long x3 __asm__("x3") = d;
+	register long x4 __asm__("x4") = e;
+
+	__asm__ __volatile__("svc 0"
+			     : "+r"(x0)
+			     : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4)
+			     : "memory");
+	return x0;
+#else
+#error "forkpool knows x86-64 and aarch64"
+#endif
+}
+
+#endif

@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The system calls themselves; the contract is in sys.h.
+ *
+ * Calls that block, and those that POSIX makes cancellation points, go through
+ * syscall(): a thread of the program that is cancelled must not vanish in the
+ * middle of the library.
+ */
+#include "os/sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/bits.h"
+
+/* struct timespec and off_t go to the kernel as they are. */
+_Static_assert(sizeof(long) == 8 && sizeof(off_t) == 8 && sizeof(time_t) == 8,
+	       "only 64-bit systems are known here");
+
+#define NS_PER_S	1000000000
+#define MODE_PRIVATE	0600
+
+/* How long a wait for two words may miss a change of the second one. */
+#define BLIND_NS	(50 * (int64_t)1000000)
+
+/* The value of CALL, or -errno; errno stays as it was. */
+#define QUIET(call) __extension__ ({		\
+	int saved_ = errno;			\
+	long ret_ = (call);			\
+						\
+	if (ret_ < 0)				\
+		ret_ = -errno;			\
+	errno = saved_;				\
+	ret_;					\
+})
+
+/* The same for a call that may simply be made again after a signal. */
+#define AGAIN(call) __extension__ ({		\
+	long again_;				\
+						\
+	do					\
+		again_ = QUIET(call);		\
+	while (again_ == -EINTR);		\
+	again_;					\
+})
+
+/* ---- Memory --------------------------------------------------------------- */
+
+static int sys_map(void **ret, void *hint, size_t len, int prot, int flags,
+		   int fd, off_t off)
+{
+	int saved = errno, err = 0;
+	void *p = mmap(hint, len, prot, flags, fd, off);
+
+	if (p == MAP_FAILED)
+		err = -errno;
+	else
+		*ret = p;
+	errno = saved;
+	return err;
+}
+
+static int sys_unmap(void *addr, size_t len)
+{
+	return QUIET(munmap(addr, len));
+}
+
+static int sys_advise(void *addr, size_t len, int advice)
+{
+	return QUIET(madvise(addr, len, advice));
+}
+
+/*
+ * A signal makes the kernel give back all that a call has taken so far, so a
+ * program with a fast timer would never get through with one large call: after
+ * each signal the pieces are halved.
+ */
+static int sys_allocate(int fd, off_t off, off_t len)
+{
+	off_t piece = len;
+	int err;
+
+	do {
+		if (piece > len)
+			piece = len;
+		err = QUIET(syscall(SYS_fallocate, fd, 0, off, piece));
+		if (err == -EINTR) {
+			if (piece > FP_PAGE)
+				piece = fp_round_up(piece / 2, FP_PAGE);
+			continue;
+		}
+		if (err)
+			return err;
+		off += piece;
+		len -= piece;
+	} while (len > 0);
+	return 0;
+}
+
+static int sys_punch(int fd, off_t off, off_t len)
+{
+	int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+
+	return AGAIN(syscall(SYS_fallocate, fd, mode, off, len));
+}
+
+/* ---- Files ---------------------------------------------------------------- */
+
+/* Linux has closed the descriptor also when it says EINTR. */
+static int sys_close(int fd)
+{
+	int err = QUIET(syscall(SYS_close, fd));
+
+	return err == -EINTR ? 0 : err;
+}
+
+static int sys_tmpfile(const char *dir)
+{
+	int flags = O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC;
+
+	return AGAIN(syscall(SYS_openat, AT_FDCWD, dir, flags, MODE_PRIVATE));
+}
+
+static int sys_shm_open(const char *name)
+{
+	int fd = AGAIN(shm_open(name, O_RDWR | O_CREAT | O_EXCL, MODE_PRIVATE));
+	int err;
+
+	if (fd < 0)
+		return fd;
+	err = QUIET(shm_unlink(name));
+	if (err && err != -ENOENT) {
+		sys_close(fd);
+		return err;
+	}
+	return fd;
+}
+
+static int sys_memfd(const char *name)
+{
+	return QUIET(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+}
+
+static int sys_seal(int fd)
+{
+	int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+
+	return QUIET(syscall(SYS_fcntl, fd, F_ADD_SEALS, seals));
+}
+
+static int sys_truncate(int fd, off_t len)
+{
+	return AGAIN(ftruncate(fd, len));
+}
+
+static int sys_statfs(int fd, struct statfs *ret)
+{
+	return AGAIN(fstatfs(fd, ret));
+}
+
+static int sys_above_stdio(int fd)
+{
+	int moved;
+
+	if (fd > STDERR_FILENO)
+		return fd;
+	moved = QUIET(fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+	sys_close(fd);
+	return moved;
+}
+
+static int sys_close_range(unsigned first, unsigned last)
+{
+	return QUIET(syscall(SYS_close_range, first, last, 0));
+}
+
+static int sys_socketpair(int fds[2])
+{
+	return QUIET(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds));
+}
+
+static ssize_t sys_send(int fd, const void *buf, size_t len)
+{
+	return AGAIN(syscall(SYS_sendto, fd, buf, len, MSG_NOSIGNAL, NULL, 0));
+}
+
+static ssize_t sys_recv(int fd, void *buf, size_t len)
+{
+	return QUIET(syscall(SYS_recvfrom, fd, buf, len, 0, NULL, NULL));
+}
+
+static int sys_getrlimit(int what, struct rlimit *ret)
+{
+	return QUIET(getrlimit(what, ret));
+}
+
+/* ---- Time and sleep ------------------------------------------------------- */
+
+static int64_t sys_clock(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * NS_PER_S + ts.tv_nsec;
+}
+
+/* NS as the kernel wants it, not below 0; NULL for no limit. */
+static struct timespec *timespec_of(struct timespec *ts, int64_t ns)
+{
+	if (ns == FP_FOREVER)
+		return NULL;
+	if (ns < 0)
+		ns = 0;
+	ts->tv_sec = ns / NS_PER_S;
+	ts->tv_nsec = ns % NS_PER_S;
+	return ts;
+}
+
+/* -EINTR is for the caller, who alone knows what a signal means. */
+static ssize_t sys_read(int fd, void *buf, size_t len)
+{
+	return AGAIN(syscall(SYS_read, fd, buf, len));
+}
+
+static int sys_poll(struct pollfd *fds, nfds_t n, int64_t deadline)
+{
+	struct timespec ts, *left;
+
+	if (deadline != FP_FOREVER)
+		deadline = deadline > 0 ? deadline - sys_clock() : 0;
+	left = timespec_of(&ts, deadline);
+	return QUIET(syscall(SYS_ppoll, fds, n, left, NULL, 0));
+}
+
+/* 0, -EAGAIN (the word differs), -EINTR or -ETIMEDOUT. */
+static int sys_futex_wait(fp_a32 *word, uint32_t expected, int64_t deadline)
+{
+	struct timespec ts, *until = timespec_of(&ts, deadline);
+
+	return QUIET(syscall(SYS_futex, word, FUTEX_WAIT_BITSET, expected,
+			     until, NULL, FUTEX_BITSET_MATCH_ANY));
+}
+
+static int sys_futex_wake(fp_a32 *word, int count)
+{
+	return QUIET(syscall(SYS_futex, word, FUTEX_WAKE, count));
+}
+
+/* futex_waitv(2) and its argument, which older headers lack. */
+#define WAITV_NUMBER	449
+#define WAITV_SIZE_U32	2
+
+struct waitv {
+	uint64_t val;
+	uint64_t addr;
+	uint32_t flags;
+	uint32_t reserved;
+};
+
+static int waitv(fp_a32 *a, uint32_t va, fp_a32 *b, uint32_t vb,
+		 int64_t deadline)
+{
+	struct timespec ts, *until = timespec_of(&ts, deadline);
+	struct waitv two[] = {
+		{ .val = va, .addr = (uintptr_t)a, .flags = WAITV_SIZE_U32 },
+		{ .val = vb, .addr = (uintptr_t)b, .flags = WAITV_SIZE_U32 },
+	};
+
+	return QUIET(syscall(WAITV_NUMBER, two, 2, 0, until, CLOCK_MONOTONIC));
+}
+
+/*
+ * Sleeps on the first word only and returns -EINTR after a short while, so that
+ * the caller looks at both again.
+ */
+static int wait_two_blind(fp_a32 *a, uint32_t va, fp_a32 *b, uint32_t vb,
+			  int64_t deadline)
+{
+	int64_t cut = fp_deadline(BLIND_NS);
+	int err;
+
+	if (fp_load_rlx(b) != vb)
+		return -EAGAIN;
+	if (deadline <= cut)
+		return sys_futex_wait(a, va, deadline);
+	err = sys_futex_wait(a, va, cut);
+	return err == -ETIMEDOUT ? -EINTR : err;
+}
+
+/*
+ * 0 or 1 (which word was woken), else as futex_wait.  Without futex_waitv(2)
+ * (Linux before 5.16, valgrind, a seccomp filter; found out by the first call)
+ * a change of the second word is noticed with a delay.
+ */
+static int sys_futex_wait_two(fp_a32 *a, uint32_t va, fp_a32 *b, uint32_t vb,
+			      int64_t deadline)
+{
+	static _Atomic bool missing;
+	int ret;
+
+	if (!fp_load_rlx(&missing)) {
+		ret = waitv(a, va, b, vb, deadline);
+		if (ret != -ENOSYS && ret != -EPERM)
+			return ret;
+		fp_store_rlx(&missing, true);
+	}
+	return wait_two_blind(a, va, b, vb, deadline);
+}
+
+/* ---- Processes ------------------------------------------------------------ */
+
+static pid_t sys_fork(void)
+{
+	return QUIET(fork());
+}
+
+/* The child shares memory, errno of the calling thread included, and nothing else. */
+static pid_t sys_clone_vm(int (*fn)(void *), void *stack_top, void *arg, fp_a32 *tid)
+{
+	return QUIET(clone(fn, stack_top,
+			   CLONE_VM | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID,
+			   arg, (pid_t *)tid, NULL, (pid_t *)tid));
+}
+
+static int sys_set_robust(void *head, size_t len)
+{
+	return QUIET(syscall(SYS_set_robust_list, head, len));
+}
+
+static int sys_pidfd(pid_t pid)
+{
+	return QUIET(syscall(SYS_pidfd_open, pid, 0));
+}
+
+static int sys_kill(pid_t pid, int sig)
+{
+	return QUIET(kill(pid, sig));
+}
+
+static int sys_pidfd_kill(int pidfd, int sig)
+{
+	return QUIET(syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 0));
+}
+
+static int sys_wait(idtype_t type, id_t id, siginfo_t *info, int options)
+{
+	return QUIET(syscall(SYS_waitid, type, id, info, options, NULL));
+}
+
+static int sys_prctl(int option, unsigned long arg)
+{
+	return QUIET(prctl(option, arg, 0UL, 0UL, 0UL));
+}
+
+static int sys_signalfd(const sigset_t *mask)
+{
+	return QUIET(signalfd(-1, mask, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+static int sys_setpgid(void)
+{
+	return QUIET(setpgid(0, 0));
+}
+
+/* The kernel lists them as text in one file; needs CONFIG_PROC_CHILDREN. */
+static int sys_children(pid_t *list, int room)
+{
+	FILE *f = fopen("/proc/thread-self/children", "re");
+	int n = 0;
+
+	if (!f)
+		return -ENOENT;
+	while (n < room && fscanf(f, "%d", &list[n]) == 1)
+		n++;
+	fclose(f);
+	return n;
+}
+
+/* ---- The table ------------------------------------------------------------ */
+
+#define REAL_CALLS {					\
+	.map = sys_map,					\
+	.unmap = sys_unmap,				\
+	.advise = sys_advise,				\
+	.allocate = sys_allocate,			\
+	.punch = sys_punch,				\
+	.tmpfile = sys_tmpfile,				\
+	.shm_open = sys_shm_open,			\
+	.memfd = sys_memfd,				\
+	.seal = sys_seal,				\
+	.truncate = sys_truncate,			\
+	.statfs = sys_statfs,				\
+	.close = sys_close,				\
+	.above_stdio = sys_above_stdio,			\
+	.close_range = sys_close_range,			\
+	.socketpair = sys_socketpair,			\
+	.send = sys_send,				\
+	.recv = sys_recv,				\
+	.read = sys_read,				\
+	.poll = sys_poll,				\
+	.getrlimit = sys_getrlimit,			\
+	.clock = sys_clock,				\
+	.futex_wait = sys_futex_wait,			\
+	.futex_wait_two = sys_futex_wait_two,		\
+	.futex_wake = sys_futex_wake,			\
+	.fork = sys_fork,				\
+	.clone_vm = sys_clone_vm,			\
+	.set_robust = sys_set_robust,			\
+	.pidfd = sys_pidfd,				\
+	.kill = sys_kill,				\
+	.pidfd_kill = sys_pidfd_kill,			\
+	.wait = sys_wait,				\
+	.prctl = sys_prctl,				\
+	.signalfd = sys_signalfd,			\
+	.setpgid = sys_setpgid,				\
+	.children = sys_children,			\
+}
+
+struct fp_sys fp_sys = REAL_CALLS;
+const struct fp_sys fp_sys_real = REAL_CALLS;
+
+int64_t fp_deadline(int64_t timeout)
+{
+	int64_t deadline;
+
+	if (timeout < 0 ||
+	    __builtin_add_overflow(fp_sys.clock(), timeout, &deadline))
+		return FP_FOREVER;
+	return deadline;
+}

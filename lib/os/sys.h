@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What.  The one table of system calls.  Everything the library asks of the
+ * kernel goes through fp_sys, so that a test can put a double in its place and
+ * make any call fail.
+ *
+ * Contract.  Every entry returns a result >= 0 or -errno, and never touches the
+ * caller's errno.  The table is written by tests only, before a pool exists.
+ *
+ * fork is not here: the keeper and the nursery fork through glibc's fork()
+ * (proc/spawn.c says why), reached by the entry `fork`.
+ */
+#ifndef FP_OS_SYS_H
+#define FP_OS_SYS_H
+
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/statfs.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+
+#include "base/atomic.h"
+
+#define FP_FOREVER	INT64_MAX
+
+struct fp_sys {
+	/* Memory. */
+	int (*map)(void **ret, void *hint, size_t len, int prot, int flags, int fd, off_t off);
+	int (*unmap)(void *addr, size_t len);
+	int (*advise)(void *addr, size_t len, int advice);
+	int (*allocate)(int fd, off_t off, off_t len);		/* take room: ENOSPC, not SIGBUS */
+	int (*punch)(int fd, off_t off, off_t len);		/* give it back */
+
+	/* Files. */
+	int (*tmpfile)(const char *dir);			/* O_TMPFILE */
+	int (*shm_open)(const char *name);			/* exclusive, then unlinked */
+	int (*memfd)(const char *name);				/* sealable */
+	int (*seal)(int fd);					/* size and seals fixed */
+	int (*truncate)(int fd, off_t len);
+	int (*statfs)(int fd, struct statfs *ret);
+	int (*close)(int fd);
+	int (*above_stdio)(int fd);				/* moves fd to 3 or more; closes it on failure */
+	int (*close_range)(unsigned first, unsigned last);
+	int (*socketpair)(int fds[2]);				/* SOCK_SEQPACKET, close on exec */
+	ssize_t (*send)(int fd, const void *buf, size_t len);	/* no SIGPIPE */
+	ssize_t (*recv)(int fd, void *buf, size_t len);
+	ssize_t (*read)(int fd, void *buf, size_t len);
+	int (*poll)(struct pollfd *fds, nfds_t n, int64_t deadline);
+	int (*getrlimit)(int what, struct rlimit *ret);
+
+	/* Time and sleep.  Deadlines are absolute, CLOCK_MONOTONIC; FP_FOREVER = none. */
+	int64_t (*clock)(void);
+	int (*futex_wait)(fp_a32 *word, uint32_t expected, int64_t deadline);
+	int (*futex_wait_two)(fp_a32 *a, uint32_t va, fp_a32 *b, uint32_t vb, int64_t deadline);
+	int (*futex_wake)(fp_a32 *word, int count);		/* how many woke */
+
+	/* Processes. */
+	pid_t (*fork)(void);
+	/*
+	 * A process with exit signal 0 that shares the caller's memory.  Its id is
+	 * stored in *tid; at its end the kernel stores 0 there and wakes the futex.
+	 */
+	pid_t (*clone_vm)(int (*fn)(void *), void *stack_top, void *arg, fp_a32 *tid);
+	int (*set_robust)(void *head, size_t len);
+	int (*pidfd)(pid_t pid);
+	int (*kill)(pid_t pid, int sig);
+	int (*pidfd_kill)(int pidfd, int sig);
+	int (*wait)(idtype_t type, id_t id, siginfo_t *info, int options);
+	int (*prctl)(int option, unsigned long arg);
+	int (*signalfd)(const sigset_t *mask);
+	int (*setpgid)(void);					/* a process group of its own */
+	int (*children)(pid_t *list, int room);			/* of the calling thread; how many were stored; -ENOENT = not told */
+};
+
+extern struct fp_sys fp_sys;
+
+/* The table as it is at start, for tests that put doubles in. */
+extern const struct fp_sys fp_sys_real;
+
+/* The deadline that lies TIMEOUT ns ahead; -1 (any negative) = FP_FOREVER. */
+int64_t fp_deadline(int64_t timeout);
+
+#endif

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* What workers and nursery are told: the host's own, inherited by fork, never in the segment. */
+#ifndef FP_PROC_CREW_H
+#define FP_PROC_CREW_H
+
+#include "shm/segment.h"
+
+struct forkpool;
+
+struct fp_crew {
+	struct fp_segment seg;
+	struct forkpool *pool;		/* what forkpool_current() returns */
+	uint32_t workers;
+	int64_t spin;			/* ns a worker looks for work before it sleeps */
+	int (*worker_init)(void *arg, unsigned id, void **state);
+	void (*worker_exit)(void *arg, unsigned id, void *state);
+	void *worker_arg;
+};
+
+#endif

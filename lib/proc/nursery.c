@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What.  One single-threaded process that forks workers (always from a clean
+ * process), sees every exit and stop, recovers, replaces, and ends everything
+ * when the host is gone.  It runs no user code.
+ *
+ * Invariants.
+ * I1 An id is used again only after its death was reported by waitid() and what
+ *    it held is settled.
+ * I2 After each exit and each stop all sleepers are woken: a wake-up may have
+ *    died with its receiver.
+ * I3 It notices the host's end by a pidfd (death in any way) and by the end of
+ *    file on the control socket (exec, and destroy).
+ * I4 Deaths outside items are counted; too many of them break the pool, so that
+ *    a worker that can't start is not started for ever.  A death inside an item
+ *    settles that item and is progress.
+ *
+ * Progress.  It waits only in poll(), and at its own end for processes that
+ * have been sent SIGKILL.
+ *
+ * If the owner dies.  Workers die with it (PDEATHSIG); the kernel marks `life`
+ * and wakes a waiter, who wakes the rest; the keeper kills the process group.
+ */
+#include "proc/nursery.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdio_ext.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <forkpool.h>
+
+#include "os/sys.h"
+#include "proc/recover.h"
+#include "proc/worker.h"
+#include "sync/idle.h"
+
+#define MS		((int64_t)1000000)
+#define BAD_WINDOW	(10 * 1000 * MS)
+#define BAD_BASE	5	/* deaths outside items in a window: this, and ... */
+#define BAD_EACH	2	/* ... for each worker, are put up with */
+#define BAD_ROW		3	/* times workers, without any progress */
+#define BACKOFF_FIRST	(10 * MS)
+#define BACKOFF_MOST	(1000 * MS)
+#define LATER		(10 * MS)	/* until a recovery that found no room is tried again */
+#define LEAVE_GRACE	(100 * MS)	/* for idle workers' exit hooks at a stop */
+#define ORPHANS		256
+
+enum child_state { CHILD_NONE, CHILD_ALIVE, CHILD_UNSETTLED };
+
+struct child {
+	enum child_state state;
+	pid_t pid;
+	int64_t due;			/* NONE: start then; UNSETTLED: try again then */
+	struct fp_death death;		/* UNSETTLED */
+};
+
+struct nursery {
+	const struct fp_crew *crew;
+	struct fp_ctl *ctl;
+	int host, control, signals;
+	struct child *children;
+	uint32_t alive;
+	bool started;			/* every worker has been ready once */
+	bool leaving, broken;
+	int64_t kill_at;		/* FP_FOREVER, or when patience ends */
+	struct fp_attempts attempts;
+
+	int64_t *bad;			/* times of the last deaths outside items, a ring */
+	uint32_t bad_room, bad_next;
+	uint32_t bad_row;		/* of them in a row without progress */
+	uint64_t bad_progress;
+};
+
+/* ---- Becoming the nursery ------------------------------------------------------------ */
+
+static void reset_signals(void)
+{
+	const struct sigaction dfl = { .sa_handler = SIG_DFL };
+	sigset_t all;
+	int sig;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	for (sig = 1; sig < NSIG; sig++)
+		sigaction(sig, &dfl, NULL);
+}
+
+/* Closes all but 0, 1, 2 and two others, both above 2. */
+static void close_files(int a, int b)
+{
+	unsigned low = (unsigned)(a < b ? a : b), high = (unsigned)(a < b ? b : a);
+
+	if (low > 3)
+		fp_sys.close_range(3, low - 1);
+	if (high > low + 1)
+		fp_sys.close_range(low + 1, high - 1);
+	fp_sys.close_range(high + 1, ~0u);
+}
+
+static void purge_stdio(void)
+{
+	__fpurge(stdin);
+	__fpurge(stdout);
+	__fpurge(stderr);
+}
+
+/*
+ * Hangs `life` on this process's robust list: at our death the kernel sets
+ * FUTEX_OWNER_DIED in it and, since WAITERS is set, wakes one.  glibc's own list
+ * is not needed here; workers get theirs back in fork().
+ */
+static int hold_life(struct fp_ctl *ctl)
+{
+	static struct robust_list_head head;
+	static struct robust_list entry;
+
+	head.list.next = &entry;
+	entry.next = &head.list;
+	head.futex_offset = (char *)&ctl->life - (char *)&entry;
+	/* LIFE-L2: set before anybody is told that there is a nursery; the kernel sets OWNER_DIED; pairs with LIFE-L1. */
+	fp_store_rel(&ctl->life, (uint32_t)getpid() | FUTEX_WAITERS);
+	return fp_sys.set_robust(&head, sizeof(head));
+}
+
+static int setup(struct nursery *n, const struct fp_nursery_args *args)
+{
+	sigset_t chld;
+
+	if (args->parent) {
+		fp_sys.prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != args->parent)
+			return -ESRCH;
+	}
+	fp_sys.prctl(PR_SET_NAME, (unsigned long)"fp-nursery");
+	fp_sys.prctl(PR_SET_CHILD_SUBREAPER, 1);
+	fp_sys.setpgid();
+	reset_signals();
+	close_files(args->host, args->control);
+	purge_stdio();
+	sigemptyset(&chld);
+	sigaddset(&chld, SIGCHLD);
+	n->signals = fp_sys.signalfd(&chld);
+	if (n->signals >= 0)
+		n->signals = fp_sys.above_stdio(n->signals);
+	n->children = calloc(n->crew->workers, sizeof(*n->children));
+	n->bad_room = BAD_BASE + BAD_EACH * n->crew->workers;
+	n->bad = calloc(n->bad_room, sizeof(*n->bad));
+	if (n->signals < 0)
+		return n->signals;
+	return n->children && n->bad ? hold_life(n->ctl) : -ENOMEM;
+}
+
+/* ---- Ends ------------------------------------------------------------------------------ */
+
+static void kill_workers(struct nursery *n)
+{
+	uint32_t id;
+
+	for (id = 0; id < n->crew->workers; id++)
+		if (n->children[id].state == CHILD_ALIVE)
+			fp_sys.kill(n->children[id].pid, SIGKILL);
+}
+
+static bool is_worker(struct nursery *n, pid_t pid)
+{
+	uint32_t id;
+
+	for (id = 0; id < n->crew->workers; id++)
+		if (n->children[id].state == CHILD_ALIVE && n->children[id].pid == pid)
+			return true;
+	return false;
+}
+
+/* What items forked and left behind has become our child; it ends with them. */
+static void kill_orphans(struct nursery *n)
+{
+	pid_t list[ORPHANS];
+	int i, found = fp_sys.children(list, ORPHANS);
+
+	for (i = 0; i < found; i++)
+		if (!is_worker(n, list[i]))
+			fp_sys.kill(list[i], SIGKILL);
+}
+
+static _Noreturn void end(struct nursery *n)
+{
+	siginfo_t info;
+
+	kill_workers(n);
+	for (;;) {
+		kill_orphans(n);
+		if (fp_sys.wait(P_ALL, 0, &info, WEXITED) == -ECHILD)
+			_exit(0);
+	}
+}
+
+/* Gives up; create, or whoever asks later, finds the reason. */
+static void break_pool(struct nursery *n, int err)
+{
+	n->broken = true;
+	fp_store_rlx(&n->ctl->start_error, err);
+	/* CTL-R3: after the reason; pairs with CTL-R2. */
+	fp_add_sc(&n->ctl->started, 1);
+	fp_sys.futex_wake(&n->ctl->started, 1);
+}
+
+/* ---- Workers start ---------------------------------------------------------------------- */
+
+static void clear_worker(struct fp_worker *w)
+{
+	fp_store_rlx(&w->pos, FP_POS_NONE);
+	fp_store_rlx(&w->intent, FP_INTENT_NONE);
+	fp_store_rlx(&w->state, FP_WORKER_STARTING);
+}
+
+static void bad_death(struct nursery *n, struct child *child);
+
+static void start_worker(struct nursery *n, uint32_t id)
+{
+	struct fp_worker *w = fp_segment_worker(&n->crew->seg, id);
+	struct child *child = &n->children[id];
+	pid_t self = getpid(), pid;
+
+	clear_worker(w);
+	pid = fp_sys.fork();
+	if (pid == 0) {
+		fp_sys.close(n->host);
+		fp_sys.close(n->control);
+		fp_sys.close(n->signals);
+		fp_worker_process(n->crew, id, self);
+	}
+	if (pid < 0 && !n->started) {
+		break_pool(n, (int)pid);
+	} else if (pid < 0) {
+		bad_death(n, child);
+	} else {
+		child->state = CHILD_ALIVE;
+		child->pid = pid;
+		n->alive++;
+		fp_store_rlx(&w->pid, (uint32_t)pid);
+	}
+}
+
+/* ---- Workers end -------------------------------------------------------------------------- */
+
+static uint64_t progress(struct nursery *n)
+{
+	uint64_t sum = 0;
+	uint32_t id;
+
+	for (id = 0; id < n->crew->workers; id++)
+		sum += fp_load_rlx(&fp_segment_worker(&n->crew->seg, id)->chunks);
+	return sum;
+}
+
+static int64_t backoff(uint32_t row)
+{
+	int64_t wait = BACKOFF_FIRST;
+
+	if (row <= 1)
+		return 0;
+	while (--row > 1 && wait < BACKOFF_MOST)
+		wait *= 2;
+	return wait < BACKOFF_MOST ? wait : BACKOFF_MOST;
+}
+
+/* Counts a death outside items, and says when the id may start again. */
+static void bad_death(struct nursery *n, struct child *child)
+{
+	int64_t now = fp_sys.clock(), oldest = n->bad[n->bad_next];
+	uint64_t settled = progress(n);
+
+	n->bad_row = settled == n->bad_progress ? n->bad_row + 1 : 1;
+	n->bad_progress = settled;
+	n->bad[n->bad_next] = now;
+	n->bad_next = (n->bad_next + 1) % n->bad_room;
+	child->due = now + backoff(n->bad_row);
+	if ((oldest && now - oldest < BAD_WINDOW) ||
+	    n->bad_row >= BAD_ROW * n->crew->workers)
+		break_pool(n, -FORKPOOL_EBROKEN);
+}
+
+/* Why a worker did not come up while the pool was being made. */
+static int start_failure(struct nursery *n, uint32_t id)
+{
+	struct fp_worker *w = fp_segment_worker(&n->crew->seg, id);
+
+	/* CTL-W2: the reason stands beside the state; pairs with CTL-W1. */
+	if (fp_load_acq(&w->state) == FP_WORKER_REFUSED && fp_load_rlx(&w->error) < 0)
+		return fp_load_rlx(&w->error);
+	return -FORKPOOL_ECRASHED;
+}
+
+static bool all_started(struct nursery *n)
+{
+	/* CTL-R4: a hint whether create is over; pairs with CTL-R1. */
+	if (!n->started && fp_load_acq(&n->ctl->started) >= n->crew->workers)
+		n->started = true;
+	return n->started;
+}
+
+static void settle(struct nursery *n, uint32_t id)
+{
+	struct child *child = &n->children[id];
+	enum fp_recovered r = fp_recover_dead(n->crew, &n->attempts, &child->death);
+
+	if (r == FP_RECOVERED_LATER) {
+		child->state = CHILD_UNSETTLED;
+		child->due = fp_sys.clock() + LATER;
+		return;
+	}
+	child->state = CHILD_NONE;
+	child->due = 0;
+	if (r == FP_RECOVERED_ITEM)
+		n->bad_row = 0;
+	else if (!n->leaving)
+		bad_death(n, child);
+	fp_store_rlx(&fp_segment_worker(&n->crew->seg, id)->intent, FP_INTENT_NONE);
+	fp_wake_all(n->ctl);
+}
+
+static void worker_ended(struct nursery *n, uint32_t id, const siginfo_t *info)
+{
+	struct child *child = &n->children[id];
+	bool exited = info->si_code == CLD_EXITED;
+
+	n->alive--;
+	child->state = CHILD_NONE;
+	fp_idle_forget(n->ctl, id);
+	kill_orphans(n);
+	if (!all_started(n) && !n->leaving) {
+		break_pool(n, start_failure(n, id));
+		return;
+	}
+	child->death = (struct fp_death){
+		.id = id,
+		.pid = child->pid,
+		.outcome = exited ? FORKPOOL_ITEM_EXITED : FORKPOOL_ITEM_CRASHED,
+		.code = info->si_status,
+	};
+	settle(n, id);
+}
+
+static void worker_stopped(struct nursery *n, uint32_t id)
+{
+	fp_recover_stopped(n->crew, id);
+	fp_wake_all(n->ctl);
+}
+
+static void report(struct nursery *n, const siginfo_t *info)
+{
+	uint32_t id;
+
+	for (id = 0; id < n->crew->workers; id++) {
+		if (n->children[id].state != CHILD_ALIVE ||
+		    n->children[id].pid != info->si_pid)
+			continue;
+		if (info->si_code == CLD_STOPPED)
+			worker_stopped(n, id);
+		else
+			worker_ended(n, id, info);
+		return;
+	}
+}
+
+static void reap(struct nursery *n)
+{
+	struct signalfd_siginfo drain[8];
+	siginfo_t info;
+
+	while (fp_sys.read(n->signals, drain, sizeof(drain)) > 0)
+		;
+	for (;;) {
+		info.si_pid = 0;
+		if (fp_sys.wait(P_ALL, 0, &info, WEXITED | WSTOPPED | WNOHANG) < 0 ||
+		    info.si_pid == 0)
+			return;
+		report(n, &info);
+	}
+}
+
+/* ---- The loop -------------------------------------------------------------------------------- */
+
+static void obey(struct nursery *n)
+{
+	uint32_t id;
+	char cmd;
+
+	if (fp_sys.recv(n->control, &cmd, 1) <= 0)
+		end(n);
+	n->leaving = true;
+	fp_wake_all(n->ctl);
+	if (cmd != FP_CMD_STOP)
+		return;
+	n->kill_at = fp_sys.clock() + LEAVE_GRACE;
+	for (id = 0; id < n->crew->workers; id++)
+		if (n->children[id].state == CHILD_ALIVE && fp_recover_busy(n->crew, id))
+			fp_sys.kill(n->children[id].pid, SIGKILL);
+}
+
+/* Does what is due, and returns when the next is. */
+static int64_t do_due(struct nursery *n)
+{
+	int64_t now = fp_sys.clock(), next = n->kill_at;
+	struct child *child;
+	uint32_t id;
+
+	for (id = 0; id < n->crew->workers && !n->broken; id++) {
+		child = &n->children[id];
+		if (child->state == CHILD_ALIVE || (child->state == CHILD_NONE && n->leaving))
+			continue;
+		if (child->due <= now && child->state == CHILD_UNSETTLED)
+			settle(n, id);
+		if (child->due <= now && child->state == CHILD_NONE && !n->leaving)
+			start_worker(n, id);
+		if (child->state != CHILD_ALIVE && child->due < next)
+			next = child->due;
+	}
+	if (n->kill_at <= now) {
+		kill_workers(n);
+		n->kill_at = next = FP_FOREVER;
+	}
+	return next;
+}
+
+static void turn(struct nursery *n)
+{
+	struct pollfd fds[] = {
+		{ .fd = n->host, .events = POLLIN },
+		{ .fd = n->control, .events = POLLIN },
+		{ .fd = n->signals, .events = POLLIN },
+	};
+	int64_t next = do_due(n);
+
+	if (n->broken || (n->leaving && n->alive == 0))
+		end(n);
+	if (fp_sys.poll(fds, 3, next) <= 0)
+		return;
+	if (fds[0].revents)
+		end(n);
+	if (fds[1].revents)
+		obey(n);
+	if (fds[2].revents)
+		reap(n);
+}
+
+void fp_nursery_main(const struct fp_nursery_args *args)
+{
+	struct nursery n = {
+		.crew = args->crew,
+		.ctl = args->crew->seg.ctl,
+		.host = args->host,
+		.control = args->control,
+		.kill_at = FP_FOREVER,
+	};
+	int err = setup(&n, args);
+
+	if (err) {
+		break_pool(&n, err);
+		_exit(1);
+	}
+	for (;;)
+		turn(&n);
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* The nursery: parent of all workers; see nursery.c. */
+#ifndef FP_PROC_NURSERY_H
+#define FP_PROC_NURSERY_H
+
+#include "proc/crew.h"
+
+/* What the host may ask on the control socket, one byte each; ctl->stop says the rest. */
+enum fp_command {
+	FP_CMD_LEAVE = 'L',	/* workers leave when they find no work */
+	FP_CMD_STOP = 'S',	/* kill busy workers, the idle ones leave */
+};
+
+struct fp_nursery_args {
+	const struct fp_crew *crew;
+	pid_t parent;		/* the keeper; 0 = there is none */
+	int host;		/* pidfd of the host */
+	int control;		/* our end of the socket */
+};
+
+/* The nursery's whole life, right after the fork that made it. */
+_Noreturn void fp_nursery_main(const struct fp_nursery_args *args);
+
+#endif

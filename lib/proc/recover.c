@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What.  Recovery: one word, the intent, says where to look; the claim word it
+ * names says what is to be done.
+ *
+ *	claim word                     what the nursery does
+ *	other generation, or not its   nothing: there was no claim
+ *	RUN, its own, pos none         the whole chunk becomes a sub-region
+ *	RUN, its own, pos in the chunk items before pos are done; the one at pos is
+ *	                               crashed, or again if it has retries left; the
+ *	                               rest becomes a sub-region
+ *	SPLIT                          nothing: the sub-region is published
+ *	DONE                           walks up and wakes the waiters once more
+ *
+ * Usage.  By the nursery only, after waitid() has reported the death, before
+ * the id is used again.
+ *
+ * Invariants.
+ * I1 pos counts only where intent and claim word agree and the word is RUN by
+ *    the dead worker: a pos left over from a chunk before would lose items.
+ * I2 The outcome is written down before the store that returns the rest.
+ * I3 Each index that is read from the segment is checked before use.
+ *
+ * If the owner (the nursery) dies: the pool is broken; nothing is to be mended.
+ * Model: tests/models/claimlog.pml.
+ */
+#include "proc/recover.h"
+
+#include <stdlib.h>
+
+#include <forkpool.h>
+
+#include "task/claim.h"
+#include "task/outcome.h"
+
+struct fp_attempt {
+	uint64_t job;		/* generation and slot */
+	uint64_t index;
+	unsigned n;
+};
+
+/* What an intent points at. */
+struct claim {
+	struct fp_slot slot;
+	uint32_t tops, region, index;
+	uint64_t jobgen;
+	fp_a64 *at;
+	uint64_t word;
+	bool held;		/* RUN by this worker, in a region that exists */
+};
+
+/* ---- Attempts ------------------------------------------------------------------------ */
+
+/* The entry of an item, made if need be; newest first, since a bad item crashes again soon.  NULL: no memory. */
+static struct fp_attempt *attempt_of(struct fp_attempts *a, uint64_t job, uint64_t index)
+{
+	struct fp_attempt *list;
+	size_t i, room;
+
+	for (i = a->n; i-- > 0;)
+		if (a->list[i].job == job && a->list[i].index == index)
+			return &a->list[i];
+	if (a->n == a->room) {
+		room = a->room ? 2 * a->room : 64;
+		list = realloc(a->list, room * sizeof(*list));
+		if (!list)
+			return NULL;
+		a->list = list;
+		a->room = room;
+	}
+	a->list[a->n] = (struct fp_attempt){ .job = job, .index = index };
+	return &a->list[a->n++];
+}
+
+/* Forgets what belongs to older jobs of a slot. */
+static void forget_older(struct fp_attempts *a, uint64_t job)
+{
+	size_t i, kept = 0;
+
+	for (i = 0; i < a->n; i++)
+		if (a->list[i].job % FP_SLOTS != job % FP_SLOTS || a->list[i].job == job)
+			a->list[kept++] = a->list[i];
+	a->n = kept;
+}
+
+/* ---- Reading the intent ----------------------------------------------------------------- */
+
+static bool region_exists(const struct fp_crew *crew, const struct claim *c)
+{
+	uint64_t name = fp_load_rlx(&c->slot.regions[c->region].name), p;
+	fp_a64 *up = fp_claim_word(&crew->seg, &c->slot, c->tops,
+				   fp_name_parent(name), fp_name_index(name));
+
+	p = up ? fp_load_rlx(up) : 0;
+	return fp_word_gen(name) == fp_word_gen(c->word) &&
+	       fp_word_state(p) == FP_SPLIT && fp_word_owner(p) == c->region;
+}
+
+/* False when the intent points at nothing of its generation. */
+static bool read_claim(const struct fp_crew *crew, uint32_t id, struct claim *c)
+{
+	/* REC-I1: the worker's last intent, in one word; pairs with CLAIM-C1. */
+	uint64_t intent = fp_load_acq(&fp_segment_worker(&crew->seg, id)->intent);
+	uint32_t slot = fp_intent_slot(intent);
+	uint64_t jobword;
+
+	if (intent == FP_INTENT_NONE || fp_intent_region(intent) >= crew->seg.geo.ids)
+		return false;
+	c->slot = fp_segment_slot(&crew->seg, slot);
+	/* REC-J1: the job as it is now; pairs with JOB-P1. */
+	jobword = fp_load_acq(&c->slot.job->word);
+	c->jobgen = FP_JOB_GEN(jobword);
+	c->tops = fp_load_rlx(&c->slot.job->tops);
+	c->region = fp_intent_region(intent);
+	c->index = fp_intent_index(intent);
+	c->at = fp_claim_word(&crew->seg, &c->slot, c->tops, c->region, c->index);
+	if (!c->at)
+		return false;
+	/* REC-W1: what the dead wrote before it is visible; pairs with CLAIM-F1. */
+	c->word = fp_load_sc(c->at);
+	c->held = fp_word_state(c->word) == FP_RUN && fp_word_owner(c->word) == id &&
+		  (jobword & FP_JOB_RUN) && region_exists(crew, c);
+	return fp_word_gen(c->word) == fp_intent_gen(intent);
+}
+
+static void finish_again(const struct fp_crew *crew, const struct claim *c)
+{
+	fp_walk(&crew->seg, &c->slot, c->tops, c->jobgen, c->region, fp_word_gen(c->word));
+	fp_job_wake(c->slot.job);
+}
+
+/* ---- Settling a claim ---------------------------------------------------------------------- */
+
+/* The chunk [begin, end), its suspect [pos, to), and what is given back. */
+struct verdict {
+	uint64_t begin, end;
+	uint64_t pos, to;
+	uint64_t from;		/* the rest starts here */
+	uint64_t batch;
+	bool started;		/* there is a suspect */
+};
+
+static void find_suspect(const struct fp_crew *crew, const struct claim *c,
+			 uint32_t id, struct verdict *v)
+{
+	struct fp_worker *w = fp_segment_worker(&crew->seg, id);
+	struct fp_job *job = c->slot.job;
+	uint64_t low = fp_load_rlx(&c->slot.regions[c->region].low);
+	uint64_t start = c->index ? fp_word_end(fp_load_rlx(c->at - 1)) : 0;
+	uint64_t span = job->flags & FP_JOB_RANGE ? fp_load_rlx(&w->span) : 1;
+
+	v->begin = low + start;
+	v->end = fp_min(low + fp_word_end(c->word), job->count);
+	v->pos = fp_load_rlx(&w->pos);
+	v->started = v->pos >= v->begin && v->pos < v->end;
+	v->to = v->started ? v->pos + fp_min(fp_max(span, 1), v->end - v->pos) : v->begin;
+	v->from = v->begin;
+	v->batch = fp_load_rlx(&c->slot.regions[c->region].batch);
+}
+
+/* Judges a suspect of one item that may run again.  False: no memory. */
+static bool judge_retry(const struct claim *c, struct fp_attempts *attempts,
+			const struct fp_death *d, struct verdict *v)
+{
+	struct fp_job *job = c->slot.job;
+	uint64_t key = c->jobgen * FP_SLOTS + c->slot.index;
+	struct fp_attempt *a;
+
+	forget_older(attempts, key);
+	a = attempt_of(attempts, key, v->pos);
+	if (!a)
+		return false;
+	v->batch = 1;
+	if (++a->n <= job->retries) {
+		fp_outcome_again(job, v->pos, a->n, d->pid);
+		v->from = v->pos;
+		return true;
+	}
+	fp_outcome_again(job, v->pos, a->n, d->pid);
+	fp_outcome_record(job, v->pos, d->outcome, d->code, d->pid);
+	v->from = v->to;
+	v->batch = 0;
+	return true;
+}
+
+static bool judge(const struct claim *c, struct fp_attempts *attempts,
+		  const struct fp_death *d, struct verdict *v)
+{
+	struct fp_job *job = c->slot.job;
+
+	if (!v->started)
+		return true;
+	fp_outcome_ran(job, v->begin, v->pos, d->pid);
+	if (job->retries && v->to - v->pos == 1)
+		return judge_retry(c, attempts, d, v);
+	if (job->retries) {
+		/* A range with many items: halved free of charge, to find the guilty one. */
+		v->from = v->pos;
+		v->batch = (v->to - v->pos) / 2;
+		return true;
+	}
+	fp_outcome_record(job, v->pos, d->outcome, d->code, d->pid);
+	v->from = v->to;
+	return true;
+}
+
+static void give_back(const struct fp_crew *crew, const struct claim *c,
+		      uint32_t sub, const struct verdict *v)
+{
+	const struct fp_sub rest = {
+		.parent = c->region,
+		.index = c->index,
+		.low = v->from,
+		.len = v->end - v->from,
+		.batch = v->batch,
+	};
+	uint64_t gen = fp_word_gen(c->word), end = fp_word_end(c->word);
+
+	if (v->from >= v->end) {
+		/* REC-F1: as CLAIM-F1, in the dead worker's place; pairs with CLAIM-F2. */
+		fp_swap_sc(c->at, fp_word(gen, FP_DONE, fp_word_owner(c->word), end));
+		finish_again(crew, c);
+		return;
+	}
+	fp_sub_fill(&crew->seg, &c->slot, c->tops, sub, &rest);
+	/* REC-P1: as CLAIM-P4, in the dead worker's place; pairs with CLAIM-C4. */
+	fp_store_sc(c->at, fp_word(gen, FP_SPLIT, sub, end));
+}
+
+enum fp_recovered fp_recover_dead(const struct fp_crew *crew,
+				  struct fp_attempts *attempts,
+				  const struct fp_death *death)
+{
+	const struct fp_geometry *geo = &crew->seg.geo;
+	struct verdict v;
+	struct claim c;
+	uint32_t sub;
+
+	if (!read_claim(crew, death->id, &c))
+		return FP_RECOVERED_IDLE;
+	if (fp_word_state(c.word) == FP_DONE)
+		finish_again(crew, &c);
+	if (!c.held)
+		return FP_RECOVERED_IDLE;
+	sub = fp_sub_find(&crew->seg, &c.slot, c.tops, c.jobgen,
+			  fp_first_sub(geo, crew->workers), geo->spares);
+	if (!sub)
+		return FP_RECOVERED_LATER;
+	find_suspect(crew, &c, death->id, &v);
+	if (!judge(&c, attempts, death, &v))
+		return FP_RECOVERED_LATER;
+	give_back(crew, &c, sub, &v);
+	return v.started ? FP_RECOVERED_ITEM : FP_RECOVERED_CLAIM;
+}
+
+void fp_recover_stopped(const struct fp_crew *crew, uint32_t id)
+{
+	struct claim c;
+
+	if (read_claim(crew, id, &c) && fp_word_state(c.word) == FP_DONE)
+		finish_again(crew, &c);
+}
+
+bool fp_recover_busy(const struct fp_crew *crew, uint32_t id)
+{
+	struct claim c;
+
+	return read_claim(crew, id, &c) && c.held;
+}

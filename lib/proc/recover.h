@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* What the nursery does for a worker that died or stopped; see recover.c. */
+#ifndef FP_PROC_RECOVER_H
+#define FP_PROC_RECOVER_H
+
+#include "proc/crew.h"
+
+/* How a worker ended: FORKPOOL_ITEM_CRASHED with a signal, or _EXITED with a status. */
+struct fp_death {
+	uint32_t id;
+	pid_t pid;
+	int outcome;
+	int code;
+};
+
+/* How often items have lost their worker; the nursery's own memory. */
+struct fp_attempts {
+	struct fp_attempt *list;
+	size_t n, room;
+};
+
+enum fp_recovered {
+	FP_RECOVERED_IDLE,	/* it held no claim */
+	FP_RECOVERED_CLAIM,	/* its claim was given back, no item had been started */
+	FP_RECOVERED_ITEM,	/* an item was settled, or will run again */
+	FP_RECOVERED_LATER,	/* no spare sub-region, or no memory: call again */
+};
+
+/*
+ * Settles what a worker held; it is proven dead, and its id not in use again.
+ * To be followed by fp_wake_all().
+ */
+enum fp_recovered fp_recover_dead(const struct fp_crew *crew,
+				  struct fp_attempts *attempts,
+				  const struct fp_death *death);
+
+/* A worker was stopped: completes what it may have left half-way. */
+void fp_recover_stopped(const struct fp_crew *crew, uint32_t id);
+
+/* Does the worker hold a claim now? */
+bool fp_recover_busy(const struct fp_crew *crew, uint32_t id);
+
+#endif

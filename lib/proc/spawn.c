@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What.  Host -> keeper -> nursery -> workers, made so that the host gets no
+ * child that wait(-1) can see and no SIGCHLD, also when it is PID 1 or a
+ * subreaper.
+ *
+ * The keeper is cloned with CLONE_VM and exit signal 0: a child that only
+ * __WALL waits see.  On a stack of its own, with all signals blocked, it calls
+ * glibc's fork() once, while the creating thread waits (so that thread's TLS is
+ * the keeper's to use, and glibc's locks are handled as for any fork: a raw
+ * clone of a threaded host would copy held locks).  From then on it makes raw
+ * system calls only: it waits for the nursery, kills what is left of its
+ * process group, and ends.  Since it lives as long as the nursery, the nursery
+ * is never given to a reaper.
+ *
+ * Where such a clone is refused (valgrind, some sandboxes) a plain double fork
+ * takes its place: then the host sees one SIGCHLD during create, and the nursery
+ * is a child of whoever reaps orphans.
+ *
+ * Invariants.
+ * I1 Nothing of the host's descriptors stays open in keeper and nursery but 0,
+ *    1, 2 in the nursery, so an end of file that somebody waits for still comes.
+ * I2 Keeper and nursery run on `stack`, which is as large as a main thread's:
+ *    items will run on the copy that workers inherit.
+ *
+ * If the keeper dies: the nursery dies with it (PDEATHSIG), and so the pool.
+ */
+#include "proc/spawn.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "os/raw.h"
+#include "os/sys.h"
+#include "task/job.h"
+
+#define FORKED		0x80000000u	/* in `keeper`: fork() has returned there */
+#define STACK_LEAST	((size_t)1 << 20)
+#define STACK_MOST	((size_t)1 << 30)
+#define STACK_UNLIMITED	((size_t)64 << 20)
+
+/* ---- The keeper ------------------------------------------------------------------------- */
+
+static void keep(struct fp_spawn *s)
+{
+	pid_t nursery = s->nursery_pid;
+	siginfo_t info;
+
+	/* SPAWN-K1: after nursery_pid; from here on the creator runs; pairs with SPAWN-K2. */
+	fp_store_sc(&s->keeper, FORKED);
+	fp_raw5(SYS_futex, (long)&s->keeper, FUTEX_WAKE, 1, 0, 0);
+	fp_raw5(SYS_close_range, 0, ~0u, 0, 0, 0);
+	if (nursery > 0) {
+		fp_raw5(SYS_prctl, PR_SET_NAME, (long)"fp-keeper", 0, 0, 0);
+		fp_raw5(SYS_waitid, P_PID, nursery, (long)&info, WEXITED | WNOWAIT, 0);
+		fp_raw5(SYS_kill, -nursery, SIGKILL, 0, 0, 0);
+		fp_raw5(SYS_waitid, P_PID, nursery, (long)&info, WEXITED, 0);
+	}
+	for (;;)
+		fp_raw5(SYS_exit, 0, 0, 0, 0, 0);
+}
+
+static int keeper_main(void *arg)
+{
+	struct fp_spawn *s = arg;
+
+	s->args.parent = getpid();
+	s->nursery_pid = fp_sys.fork();
+	if (s->nursery_pid == 0)
+		fp_nursery_main(&s->args);
+	keep(s);
+	return 0;
+}
+
+static int make_stack(struct fp_spawn *s)
+{
+	struct rlimit lim;
+	size_t size = STACK_UNLIMITED;
+	void *top;
+	int err;
+
+	if (fp_sys.getrlimit(RLIMIT_STACK, &lim) == 0 && lim.rlim_cur != RLIM_INFINITY)
+		size = fp_max(fp_min(lim.rlim_cur, STACK_MOST), STACK_LEAST);
+	s->stack_size = fp_round_up(size, FP_PAGE) + FP_PAGE;
+	err = fp_sys.map(&s->stack, NULL, s->stack_size, PROT_NONE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+	if (err) {
+		s->stack = NULL;
+		return err;
+	}
+	/* All but the lowest page, which stays as a guard. */
+	err = fp_sys.map(&top, (char *)s->stack + FP_PAGE, s->stack_size - FP_PAGE,
+			 PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK | MAP_FIXED, -1, 0);
+	if (!err)
+		fp_sys.advise(top, s->stack_size - FP_PAGE, MADV_NOHUGEPAGE);
+	return err;
+}
+
+static int start_keeper(struct fp_spawn *s)
+{
+	uint32_t word;
+	pid_t pid = fp_sys.clone_vm(keeper_main, (char *)s->stack + s->stack_size,
+				    s, &s->keeper);
+
+	if (pid < 0)
+		return (int)pid;
+	s->keeper_pid = pid;
+	/* SPAWN-K2: FORKED, or 0 if the keeper was killed first; pairs with SPAWN-K1. */
+	while ((word = fp_load_acq(&s->keeper)) == (uint32_t)pid)
+		fp_sys.futex_wait(&s->keeper, word, FP_FOREVER);
+	if (word == 0 && s->nursery_pid == 0)
+		return -ESRCH;
+	return s->nursery_pid < 0 ? (int)s->nursery_pid : 0;
+}
+
+/* ---- Without a keeper ---------------------------------------------------------------------- */
+
+static int double_fork(struct fp_spawn *s)
+{
+	siginfo_t info;
+	pid_t middle = fp_sys.fork();
+
+	if (middle < 0)
+		return (int)middle;
+	if (middle == 0) {
+		s->args.parent = 0;
+		s->nursery_pid = fp_sys.fork();
+		if (s->nursery_pid == 0)
+			fp_nursery_main(&s->args);
+		_exit(s->nursery_pid < 0 ? (int)-s->nursery_pid : 0);
+	}
+	info.si_status = 0;
+	while (fp_sys.wait(P_PID, (id_t)middle, &info, WEXITED) == -EINTR)
+		;
+	return -info.si_status;
+}
+
+/* ---- Host side ------------------------------------------------------------------------------- */
+
+static int open_files(struct fp_spawn *s)
+{
+	int ends[2], host = fp_sys.pidfd(getpid()), err;
+
+	s->args.host = host < 0 ? host : fp_sys.above_stdio(host);
+	if (s->args.host < 0)
+		return s->args.host;
+	err = fp_sys.socketpair(ends);
+	if (err)
+		return err;
+	s->control = fp_sys.above_stdio(ends[0]);
+	s->args.control = fp_sys.above_stdio(ends[1]);
+	return s->control < 0 ? s->control : s->args.control < 0 ? s->args.control : 0;
+}
+
+static void close_file(int *fd)
+{
+	if (*fd >= 0)
+		fp_sys.close(*fd);
+	*fd = -1;
+}
+
+static void free_all(struct fp_spawn *s)
+{
+	close_file(&s->args.host);
+	close_file(&s->args.control);
+	close_file(&s->control);
+	close_file(&s->nursery);
+	if (s->stack)
+		fp_sys.unmap(s->stack, s->stack_size);
+	s->stack = NULL;
+}
+
+static void reap_keeper(struct fp_spawn *s)
+{
+	siginfo_t info;
+
+	if (s->keeper_pid <= 0)
+		return;
+	while (fp_sys.wait(P_PID, (id_t)s->keeper_pid, &info, WEXITED | __WALL) == -EINTR)
+		;
+	s->keeper_pid = 0;
+}
+
+/* With all signals blocked, which keeper and nursery inherit. */
+static int make_processes(struct fp_spawn *s)
+{
+	sigset_t all, before;
+	int err;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	err = start_keeper(s);
+	if (s->keeper_pid == 0 && (err == -EINVAL || err == -ENOSYS || err == -EPERM))
+		err = double_fork(s);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return err;
+}
+
+int fp_spawn_start(struct fp_spawn *s, const struct fp_crew *crew)
+{
+	int err;
+
+	memset(s, 0, sizeof(*s));
+	s->crew = s->args.crew = crew;
+	s->args.host = s->args.control = s->control = s->nursery = -1;
+	err = open_files(s);
+	if (!err)
+		err = make_stack(s);
+	if (!err)
+		err = make_processes(s);
+	if (err) {
+		reap_keeper(s);
+		free_all(s);
+		return err;
+	}
+	close_file(&s->args.host);
+	close_file(&s->args.control);
+	if (s->nursery_pid > 0)
+		s->nursery = fp_sys.pidfd(s->nursery_pid);
+	return 0;
+}
+
+void fp_spawn_command(struct fp_spawn *s, enum fp_command cmd)
+{
+	char byte = (char)cmd;
+
+	fp_sys.send(s->control, &byte, 1);
+}
+
+int fp_spawn_wait(struct fp_spawn *s, int64_t deadline)
+{
+	fp_a32 *word = s->keeper_pid > 0 ? &s->keeper : &s->crew->seg.ctl->life;
+	bool keeper = word == &s->keeper;
+	uint32_t w;
+
+	for (;;) {
+		/* SPAWN-K3: 0 from the kernel, at the keeper's end; pairs with SPAWN-K1. */
+		w = fp_load_acq(word);
+		if (keeper ? w == 0 : fp_life_ended(s->crew->seg.ctl))
+			return 0;
+		if (fp_sys.futex_wait(word, w, deadline) == -ETIMEDOUT)
+			return -ETIMEDOUT;
+	}
+}
+
+static void kill_nursery(struct fp_spawn *s)
+{
+	pid_t pid = (pid_t)(fp_load_rlx(&s->crew->seg.ctl->life) & FUTEX_TID_MASK);
+
+	if (s->nursery >= 0)
+		fp_sys.pidfd_kill(s->nursery, SIGKILL);
+	else if (pid > 1)
+		fp_sys.kill(pid, SIGKILL);
+}
+
+void fp_spawn_end(struct fp_spawn *s, int64_t patience)
+{
+	if (fp_spawn_wait(s, fp_deadline(patience))) {
+		kill_nursery(s);
+		fp_spawn_wait(s, FP_FOREVER);
+	}
+	reap_keeper(s);
+	free_all(s);
+}
+
+void fp_spawn_forget(struct fp_spawn *s)
+{
+	free_all(s);
+}

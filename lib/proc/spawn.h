@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* Makes the nursery so that the host has no child it can see; see spawn.c. */
+#ifndef FP_PROC_SPAWN_H
+#define FP_PROC_SPAWN_H
+
+#include "proc/crew.h"
+#include "proc/nursery.h"
+
+/* The host's handle on keeper and nursery.  Must stay in place while they live. */
+struct fp_spawn {
+	const struct fp_crew *crew;
+	fp_a32 keeper;		/* futex: its pid; FORKED; 0 once it has ended */
+	pid_t keeper_pid;	/* 0 = plain double fork */
+	pid_t nursery_pid;	/* as the keeper's fork() returned it; or -errno */
+	int nursery;		/* pidfd; -1 where the nursery is gone */
+	int control;		/* our end of the socket */
+	struct fp_nursery_args args;
+	void *stack;
+	size_t stack_size;
+};
+
+/* Makes keeper and nursery; workers are still starting when it returns.  0 or -errno. */
+int fp_spawn_start(struct fp_spawn *s, const struct fp_crew *crew);
+
+/* Says a command to the nursery; its being gone already is fine. */
+void fp_spawn_command(struct fp_spawn *s, enum fp_command cmd);
+
+/* Waits until all processes of the pool have ended.  0 or -ETIMEDOUT. */
+int fp_spawn_wait(struct fp_spawn *s, int64_t deadline);
+
+/* After fp_spawn_start(): ends everything, by force after patience ns, and frees. */
+void fp_spawn_end(struct fp_spawn *s, int64_t patience);
+
+/* In a child that the host forked: gives back what the child holds. */
+void fp_spawn_forget(struct fp_spawn *s);
+
+#endif

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What.  A worker: looks for work, runs it, sleeps.
+ *
+ * Usage.  The nursery forks and calls fp_worker_process(); in thread mode a
+ * thread calls fp_worker_run().
+ *
+ * Invariants.
+ * I1 A worker process has one thread, dies with the nursery (PDEATHSIG on the
+ *    only thread there, the parent re-checked), and has signals as a new
+ *    program has them: default, none blocked.
+ * I2 exit() in an item ends the process before the host's atexit handlers run
+ *    and before the host's open files are flushed: our handler is the last
+ *    registered, so the first to run.
+ * I3 It sleeps only after IDLE-S1 and one more look.
+ *
+ * Ordering pairs.  sync/idle.c; CTL-S1/CTL-S2 (stop); CTL-R1 (ready).
+ *
+ * Progress.  It waits for nobody but for work.  If it dies: proc/recover.c.
+ */
+#include "proc/worker.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdio_ext.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "os/sys.h"
+#include "sync/idle.h"
+
+#define QUIET_LOOKS	4	/* fruitless looks before a worker says that it is hungry */
+
+_Thread_local struct fp_self *fp_self;
+
+/* ---- Looking for work ----------------------------------------------------------- */
+
+static bool try_slot(struct fp_self *self, uint32_t slot, struct fp_chunk *chunk)
+{
+	struct fp_claimer *c = &self->runner.claimer;
+
+	if (!fp_claimer_open(c, slot) || !fp_claim(c, chunk))
+		return false;
+	self->last_slot = slot;
+	return true;
+}
+
+/* Jobs take turns: the search starts behind the slot that was served last. */
+static bool find_work(struct fp_self *self, struct fp_chunk *chunk)
+{
+	uint32_t start = (self->last_slot + 1) % FP_SLOTS, slot;
+	/* JOB-A2: a slot missing here was not published when we set IDLE-S1; pairs with JOB-A1. */
+	uint64_t active = fp_load_sc(&self->crew->seg.ctl->active);
+	uint64_t turned = start ? active >> start | active << (FP_SLOTS - start) : active;
+
+	for (; turned; turned &= turned - 1) {
+		slot = (start + (uint32_t)__builtin_ctzll(turned)) % FP_SLOTS;
+		if (try_slot(self, slot, chunk))
+			return true;
+	}
+	return false;
+}
+
+static enum fp_stop stop_of(struct fp_self *self)
+{
+	/* CTL-S2: sc, as part of the last look before sleep; pairs with CTL-S1. */
+	return fp_load_sc(&self->crew->seg.ctl->stop);
+}
+
+static bool spin_for_work(struct fp_self *self, struct fp_chunk *chunk)
+{
+	int64_t until;
+
+	if (self->crew->spin <= 0)
+		return false;
+	until = fp_sys.clock() + self->crew->spin;
+	do {
+		if (find_work(self, chunk))
+			return true;
+		fp_pause();
+	} while (stop_of(self) == FP_STOP_NO && fp_sys.clock() < until);
+	return false;
+}
+
+static bool park_or_find(struct fp_self *self, struct fp_chunk *chunk)
+{
+	struct fp_ctl *ctl = self->crew->seg.ctl;
+	uint32_t ticket = fp_park_prepare(ctl, self->id);
+
+	if (find_work(self, chunk)) {
+		fp_park_cancel(ctl, self->id);
+		return true;
+	}
+	if (stop_of(self) != FP_STOP_NO)
+		fp_park_cancel(ctl, self->id);
+	else
+		fp_park(ctl, self->id, ticket);
+	return false;
+}
+
+/* Looks for work until there is some, or (false) it is time to leave. */
+static bool await_work(struct fp_self *self, struct fp_chunk *chunk)
+{
+	struct fp_ctl *ctl = self->crew->seg.ctl;
+	bool found = false;
+	int i;
+
+	for (i = 0; i < QUIET_LOOKS; i++) {
+		if (find_work(self, chunk))
+			return true;
+		fp_pause();
+	}
+	self->runner.now = 0;
+	fp_hungry_set(ctl, self->id);
+	while (!found && stop_of(self) == FP_STOP_NO)
+		found = spin_for_work(self, chunk) || park_or_find(self, chunk);
+	fp_hungry_clear(ctl, self->id);
+	return found;
+}
+
+static void work(struct fp_self *self)
+{
+	struct fp_chunk chunk;
+
+	while (stop_of(self) != FP_STOP_NOW) {
+		if (!find_work(self, &chunk) && !await_work(self, &chunk))
+			return;
+		if (!fp_run_chunk(&self->runner, &chunk))
+			return;
+	}
+}
+
+/* ---- A worker's life --------------------------------------------------------------- */
+
+static void say(struct fp_self *self, enum fp_worker_state state)
+{
+	/* CTL-W1: with what stands beside it; pairs with CTL-W2. */
+	fp_store_rel(&self->shared->state, state);
+}
+
+static void say_started(const struct fp_crew *crew)
+{
+	struct fp_ctl *ctl = crew->seg.ctl;
+
+	/* CTL-R1: after the state; create waits for the last one; pairs with CTL-R2. */
+	if (fp_add_sc(&ctl->started, 1) + 1 == crew->workers)
+		fp_sys.futex_wake(&ctl->started, 1);
+}
+
+static void enter(struct fp_self *self, const struct fp_crew *crew, unsigned id,
+		  bool process)
+{
+	*self = (struct fp_self){
+		.crew = crew,
+		.shared = fp_segment_worker(&crew->seg, id),
+		.id = id,
+		.runner = {
+			.claimer = { .seg = &crew->seg, .id = id },
+			.pid = getpid(),
+			.flush = process,
+		},
+	};
+	self->runner.claimer.me = self->shared;
+	fp_self = self;
+}
+
+int fp_worker_run(struct fp_self *self, const struct fp_crew *crew, unsigned id,
+		  bool process)
+{
+	int err = 0;
+
+	enter(self, crew, id, process);
+	if (crew->worker_init)
+		err = crew->worker_init(crew->worker_arg, id, &self->state);
+	if (err) {
+		fp_store_rlx(&self->shared->error, err > 0 ? -err : err);
+		say(self, FP_WORKER_REFUSED);
+		return err;
+	}
+	say(self, FP_WORKER_READY);
+	say_started(crew);
+	work(self);
+	if (crew->worker_exit)
+		crew->worker_exit(crew->worker_arg, id, self->state);
+	say(self, FP_WORKER_LEFT);
+	return 0;
+}
+
+/* ---- As a process -------------------------------------------------------------------- */
+
+static void leave_process(int status)
+{
+	fflush(stdout);
+	_exit(status);
+}
+
+/* exit() in an item: none of the host's handlers, none of its files (I2). */
+static void on_item_exit(int status, void *unused)
+{
+	(void)unused;
+	leave_process(status);
+}
+
+static void name_process(unsigned id)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "fp-worker-%u", id);
+	fp_sys.prctl(PR_SET_NAME, (unsigned long)name);
+}
+
+void fp_worker_process(const struct fp_crew *crew, unsigned id, pid_t parent)
+{
+	static struct fp_self self;
+	sigset_t none;
+
+	fp_sys.prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(0);
+	name_process(id);
+	fp_sys.advise(crew->seg.ctl, crew->seg.geo.ctl_size, MADV_DONTFORK);
+	on_exit(on_item_exit, NULL);
+	sigemptyset(&none);
+	pthread_sigmask(SIG_SETMASK, &none, NULL);
+	leave_process(fp_worker_run(&self, crew, id, true) ? 1 : 0);
+	abort();	/* not reached; leave_process() does not return */
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* The host's allocator of user data in the segment; see arena.c. */
+#ifndef FP_SHM_ARENA_H
+#define FP_SHM_ARENA_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+struct fp_arena;
+
+/*
+ * Manages [base, base + size), which maps fd from file offset off on; all four
+ * are multiples of FP_PAGE.  No room of the file has been taken yet.  0 or -errno.
+ */
+int fp_arena_create(struct fp_arena **ret, int fd, off_t off, void *base,
+		    size_t size);
+void fp_arena_destroy(struct fp_arena *arena);		/* NULL is fine */
+
+/*
+ * size bytes at a multiple of align (a power of two); room for them has been
+ * taken in the file when this returns.  0 or -ENOMEM, -EINVAL.  *zeroed is set
+ * when the bytes are known to be zero; zeroed may be NULL.
+ */
+int fp_arena_alloc(struct fp_arena *arena, size_t align, size_t size,
+		   void **ret, int *zeroed);
+
+/* 0, or -EINVAL when ptr is not what alloc gave, or was freed before. */
+int fp_arena_free(struct fp_arena *arena, void *ptr);
+
+/* The most bytes that one fp_arena_alloc() at page alignment could find room for now (addresses, not memory). */
+size_t fp_arena_largest(struct fp_arena *arena);
+
+#endif

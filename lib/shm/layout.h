@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What.  Every struct that lies in the segment, and the words packed into it.
+ *
+ * The segment is one mapping: control first, arena behind it.
+ *
+ *	struct fp_ctl                       one, at offset 0; describes itself
+ *	struct fp_worker [workers]
+ *	slot [FP_SLOTS], each:
+ *		struct fp_job               a job's word and description
+ *		struct fp_region [ids]      0 the root; then tops; then sub-regions
+ *		words of the root's log     [tops]
+ *		words of the tops' logs     [FP_TOP_WORDS], cut into equal parts
+ *		words of the subs' logs     [subs][FP_SUB_WORDS]
+ *	arena
+ *
+ * No pointer stands among the control words but those of a job's description
+ * (fn, arg, in, out, status), which only workers follow.  Where things lie is
+ * computed from the worker count (struct fp_geometry), never read back.
+ *
+ * If the owner dies.  Each field below says who writes it; doc/design/death.md
+ * says for each state who mends it.
+ */
+#ifndef FP_SHM_LAYOUT_H
+#define FP_SHM_LAYOUT_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "base/atomic.h"
+#include "base/bits.h"
+
+#define FP_MAGIC	0x6c6f6f706b726f66ull	/* "forkpool", little-endian */
+#define FP_LAYOUT	1u			/* raised when anything below changes */
+
+#define FP_WORKERS_MAX	1024u
+#define FP_MAP_WORDS	(FP_WORKERS_MAX / 64)	/* words of a bitmap of workers */
+#define FP_SLOTS	64u			/* jobs at the same time */
+#define FP_IDS_MAX	4096u			/* regions of a slot */
+#define FP_TOP_WORDS	16384u			/* claim words of all top regions */
+#define FP_SUB_WORDS	64u			/* claim words of a sub-region */
+#define FP_REGION_MAX	((uint64_t)1 << 27)	/* items in one region */
+
+/* ---- The claim word: {generation:22, state:2, owner or sub-region:12, end:28} */
+
+enum fp_word_state {
+	FP_EMPTY,	/* never written; a word of another generation is as good */
+	FP_RUN,		/* the owner runs [end of the word before, end) */
+	FP_DONE,	/* settled */
+	FP_SPLIT,	/* a region with the id in the owner's place stands for the rest */
+};
+
+#define FP_GEN_BITS	22
+#define FP_GEN_MASK	(((uint64_t)1 << FP_GEN_BITS) - 1)
+#define FP_END_BITS	28
+#define FP_END_MASK	(((uint64_t)1 << FP_END_BITS) - 1)
+#define FP_OWNER_MASK	((uint64_t)0xfff)
+#define FP_INDEX_MASK	((uint64_t)0x3fff)
+
+_Static_assert(FP_IDS_MAX - 1 <= FP_OWNER_MASK, "an id fits a claim word");
+_Static_assert(FP_TOP_WORDS - 1 <= FP_INDEX_MASK, "an index fits 14 bits");
+_Static_assert(FP_REGION_MAX <= FP_END_MASK, "an end fits a claim word");
+
+static inline uint64_t fp_word(uint64_t gen, enum fp_word_state state,
+			       uint64_t owner, uint64_t end)
+{
+	return gen << 42 | (uint64_t)state << 40 | owner << FP_END_BITS | end;
+}
+
+static inline uint64_t fp_word_gen(uint64_t w)
+{
+	return w >> 42;
+}
+
+static inline enum fp_word_state fp_word_state(uint64_t w)
+{
+	return (enum fp_word_state)(w >> 40 & 3);
+}
+
+static inline uint32_t fp_word_owner(uint64_t w)
+{
+	return (uint32_t)(w >> FP_END_BITS & FP_OWNER_MASK);
+}
+
+static inline uint64_t fp_word_end(uint64_t w)
+{
+	return w & FP_END_MASK;
+}
+
+/* ---- The job word: {generation:56, flags:8}; its low half is a futex ------ */
+
+#define FP_JOB_RUN	1u	/* claimable */
+#define FP_JOB_DONE	2u
+#define FP_JOB_WAITER	4u	/* somebody sleeps on the word: wake at the end */
+#define FP_JOB_CANCEL	8u	/* claim no more */
+#define FP_JOB_GEN(w)	((w) >> 8)
+
+static inline uint64_t fp_job_word(uint64_t gen, unsigned flags)
+{
+	return gen << 8 | flags;
+}
+
+/* ---- Region ---------------------------------------------------------------- */
+
+/*
+ * A run of items with a log of claim words.  It exists if and only if its
+ * parent's word reads {SPLIT, this id}.  Before that store its maker alone
+ * (host: root and tops; a worker or the nursery: its own sub-regions) writes
+ * the first four fields; after it nobody does until the parent's word is DONE.
+ */
+struct fp_region {
+	FP_ALIGNED fp_a64 name;		/* {generation:22, parent:12, index in the parent's log:14} */
+	fp_a64 extent;			/* {generation:22, length:28} */
+	fp_a64 low;			/* the job's index of the first item */
+	fp_a64 batch;			/* ranges: at most so many items a call; 0 = any */
+
+	/* Hints, by anybody; each bears the generation, and 0 serves as well. */
+	_Alignas(64) fp_a64 claim_hint;	/* {generation:22, index:14} of a word that may be empty */
+	fp_a64 done_hint;		/* {generation:22, index:14}: all words before are DONE */
+	fp_a64 cost_hint;		/* {generation:22, cost of an item:42 in 1/256 ns} */
+};
+
+static inline uint64_t fp_name(uint64_t gen, uint64_t parent, uint64_t index)
+{
+	return gen << 42 | parent << 14 | index;
+}
+
+static inline uint32_t fp_name_parent(uint64_t name)
+{
+	return (uint32_t)(name >> 14 & FP_OWNER_MASK);
+}
+
+static inline uint32_t fp_name_index(uint64_t name)
+{
+	return (uint32_t)(name & FP_INDEX_MASK);
+}
+
+/* A value of up to 42 bits under a generation, as in extent and the hints. */
+static inline uint64_t fp_tagged(uint64_t gen, uint64_t value)
+{
+	return gen << 42 | value;
+}
+
+static inline uint64_t fp_tagged_value(uint64_t w)
+{
+	return w & (((uint64_t)1 << 42) - 1);
+}
+
+/* ---- Job ------------------------------------------------------------------- */
+
+enum fp_job_flags {
+	FP_JOB_RANGE = 1,	/* range is called, not fn */
+	FP_JOB_STOP = 2,	/* stop_on_error */
+};
+
+/*
+ * Written by the host thread that holds the slot, between two jobs; read by
+ * workers that hold a claim, so never while it is written.  The atomics are read
+ * before a claim too, where a stale value is found out by the claim's checks.
+ */
+struct fp_job {
+	FP_ALIGNED fp_a64 word;		/* host: RUN; anybody: RUN -> DONE; host: WAITER, CANCEL */
+
+	FP_ALIGNED fp_a64 first;	/* {index:56, outcome:8} of the first item not ok; ~0 none; lowered by anybody */
+
+	FP_ALIGNED fp_a32 tops;		/* top regions of this job */
+	fp_a32 pad;
+	fp_a64 chunk;			/* items a claim; 0 = measured */
+	fp_a64 fn;			/* whose cost is remembered */
+	uint32_t flags;			/* enum fp_job_flags */
+	uint32_t retries;
+	void *arg;
+	const char *in;
+	char *out;
+	size_t in_size, out_size;
+	uint64_t count;			/* items of this job */
+	uint64_t begin;			/* ranges: what item 0 is called */
+	struct forkpool_status *status;	/* in the segment; NULL = none wanted */
+
+	FP_ALIGNED fp_a64 used[FP_IDS_MAX / 64];	/* sub-regions that this job may have: a hint, set by their makers */
+};
+
+static inline uint64_t fp_first(uint64_t index, int outcome)
+{
+	return index << 8 | (unsigned)outcome;
+}
+
+/* ---- Worker ---------------------------------------------------------------- */
+
+enum fp_worker_state {
+	FP_WORKER_NONE,		/* no process */
+	FP_WORKER_STARTING,
+	FP_WORKER_READY,
+	FP_WORKER_REFUSED,	/* worker_init said no */
+	FP_WORKER_LEFT,		/* in order */
+};
+
+#define FP_POS_NONE	UINT64_MAX
+
+/* What a worker is about: {valid:1, generation:22, slot:6, region:12, index:14} */
+#define FP_INTENT_NONE	((uint64_t)0)
+
+static inline uint64_t fp_intent(uint64_t gen, uint64_t slot, uint64_t region,
+				 uint64_t index)
+{
+	return (uint64_t)1 << 63 | gen << 32 | slot << 26 | region << 14 | index;
+}
+
+#define fp_intent_gen(w)	((w) >> 32 & FP_GEN_MASK)
+#define fp_intent_slot(w)	((uint32_t)((w) >> 26 & 0x3f))
+#define fp_intent_region(w)	((uint32_t)((w) >> 14 & FP_OWNER_MASK))
+#define fp_intent_index(w)	((uint32_t)((w) & FP_INDEX_MASK))
+
+/*
+ * Written by the worker itself, but pid and state NONE and STARTING, which the
+ * nursery writes while no process has this id.  Read by the nursery after death
+ * (all) and at a stop (intent), by the host for progress and at create.
+ */
+struct fp_worker {
+	FP_ALIGNED fp_a64 pos;		/* the item at work, by the job's index; FP_POS_NONE */
+	fp_a64 span;			/* ranges: items handed to one call from pos on */
+	fp_a64 intent;			/* the claim it tried or holds */
+	fp_a64 chunks;			/* chunks it settled, over all its lives */
+
+	FP_ALIGNED fp_a32 state;	/* enum fp_worker_state */
+	fp_a32 pid;
+	_Atomic int32_t error;		/* of worker_init, with REFUSED */
+};
+
+/* ---- Control ---------------------------------------------------------------- */
+
+enum fp_stop {
+	FP_STOP_NO,
+	FP_STOP_LEAVE,		/* workers leave when they find no work */
+	FP_STOP_NOW,		/* workers leave at the next item */
+};
+
+struct fp_ctl {
+	/* Written once, by the host at create. */
+	FP_ALIGNED uint64_t magic;
+	uint32_t layout;
+	uint32_t workers;
+	uint64_t worker_off, slot_off, slot_stride, arena_off, arena_size;
+
+	FP_ALIGNED fp_a64 active;	/* slots that ever had a job; host sets, workers read */
+
+	/* What a running worker looks at between items; seldom written. */
+	FP_ALIGNED fp_a64 hungry[FP_MAP_WORDS];		/* looking for work; each worker its bit, the nursery a dead one's */
+	fp_a32 stop;			/* enum fp_stop; host writes, workers read */
+
+	FP_ALIGNED fp_a64 asleep[FP_MAP_WORDS];	/* in or near the futex; as hungry */
+
+	FP_ALIGNED fp_a32 event;	/* futex of sleeping workers; raised by whoever wakes */
+
+	FP_ALIGNED fp_a32 started;	/* futex of create; raised by workers and nursery */
+	_Atomic int32_t start_error;	/* -errno why the nursery gave up; 0 */
+
+	FP_ALIGNED fp_a32 life;		/* the nursery's robust futex: its tid, then FUTEX_OWNER_DIED */
+};
+
+_Static_assert(offsetof(struct fp_ctl, magic) == 0, "the magic comes first");
+_Static_assert(sizeof(struct fp_region) == FP_LINE, "a region is one pair of lines");
+_Static_assert(offsetof(struct fp_region, claim_hint) == 64, "hints have their own line");
+_Static_assert(sizeof(struct fp_worker) == 2 * FP_LINE, "a worker is two pairs of lines");
+_Static_assert(offsetof(struct fp_job, first) == FP_LINE, "the job word has its own line");
+_Static_assert(offsetof(struct fp_ctl, asleep) % FP_LINE == 0, "asleep has its own lines");
+
+/* ---- Where things lie --------------------------------------------------------- */
+
+/* Computed from the worker count; private to each process, equal in all. */
+struct fp_geometry {
+	uint32_t workers;
+	uint32_t tops;			/* most top regions of a job */
+	uint32_t own;			/* sub-regions of each worker */
+	uint32_t spares;		/* sub-regions of the nursery */
+	uint32_t ids;			/* 1 + tops + own * workers + spares */
+	size_t worker_off, slot_off, slot_stride;
+	size_t region_off, root_off, top_off, sub_off;	/* inside a slot */
+	size_t ctl_size;		/* control in all, whole pages */
+};
+
+#endif

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What.  Makes the segment: an object without a name, mapped before the fork,
+ * so at one address in every process.
+ *
+ * Usage.  fp_segment_create() by the host at create; children inherit the
+ * handle.  fp_segment_take_slot() by the host before a slot's first job.
+ *
+ * Invariants.
+ * I1 The object has no name at any time that a crash could leave behind:
+ *    O_TMPFILE in /dev/shm, else a shm object unlinked before it is mapped, else
+ *    a memfd whose size is sealed.
+ * I2 Nothing in it is touched before its room has been taken in the file, so a
+ *    full file system is an error here and never a SIGBUS later.
+ * I3 Offsets come from the worker count alone; the copy in the header is for
+ *    those who look on from outside and is never read back.
+ *
+ * If the owner dies.  The object goes with its last mapping.
+ */
+#include "shm/segment.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "os/sys.h"
+
+#define SHM_DIR		"/dev/shm"
+#define OWN_SUBS	4u	/* sub-regions of a worker; half of it for very many */
+#define SPARES_BASE	64u
+#define SPARES_EACH	2u
+
+static size_t place(size_t *end, size_t size)
+{
+	size_t off = fp_round_up(*end, FP_LINE);
+
+	*end = off + size;
+	return off;
+}
+
+void fp_geometry_init(struct fp_geometry *geo, uint32_t workers)
+{
+	size_t end = 0, subs;
+
+	memset(geo, 0, sizeof(*geo));
+	geo->workers = workers;
+	geo->tops = workers > 64 ? workers : 64;
+	geo->own = workers > FP_WORKERS_MAX / 2 ? OWN_SUBS / 2 : OWN_SUBS;
+	geo->spares = (uint32_t)fp_min(SPARES_BASE + SPARES_EACH * workers,
+			FP_IDS_MAX - 1 - geo->tops - geo->own * workers);
+	subs = geo->own * workers + geo->spares;
+	geo->ids = (uint32_t)(1 + geo->tops + subs);
+
+	place(&end, sizeof(struct fp_job));
+	geo->region_off = place(&end, geo->ids * sizeof(struct fp_region));
+	geo->root_off = place(&end, geo->tops * sizeof(fp_a64));
+	geo->top_off = place(&end, FP_TOP_WORDS * sizeof(fp_a64));
+	geo->sub_off = place(&end, subs * FP_SUB_WORDS * sizeof(fp_a64));
+	geo->slot_stride = fp_round_up(end, FP_PAGE);
+
+	end = 0;
+	place(&end, sizeof(struct fp_ctl));
+	geo->worker_off = place(&end, workers * sizeof(struct fp_worker));
+	geo->slot_off = fp_round_up(end, FP_PAGE);
+	geo->ctl_size = geo->slot_off + FP_SLOTS * geo->slot_stride;
+}
+
+size_t fp_arena_default(void)
+{
+	long pages = sysconf(_SC_PHYS_PAGES);
+	size_t quarter = pages > 0 ? (size_t)pages / 4 * (size_t)sysconf(_SC_PAGESIZE)
+				   : (size_t)1 << 30;
+	struct rlimit lim;
+
+	if (fp_sys.getrlimit(RLIMIT_FSIZE, &lim) == 0 && lim.rlim_cur / 2 < quarter)
+		quarter = lim.rlim_cur / 2;
+	return fp_round_up(fp_max(quarter / FP_PAGE, 1) * FP_PAGE, FP_PAGE);
+}
+
+/* ---- The object --------------------------------------------------------------- */
+
+static bool has_room(int fd, size_t size)
+{
+	struct statfs fs;
+
+	return fp_sys.statfs(fd, &fs) == 0 &&
+	       (uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize >= size;
+}
+
+static int open_posix(size_t arena_size)
+{
+	char name[64];
+	int fd = fp_sys.tmpfile(SHM_DIR);
+
+	if (fd < 0) {
+		snprintf(name, sizeof(name), "/forkpool-%d-%llx", (int)getpid(),
+			 (unsigned long long)fp_sys.clock());
+		fd = fp_sys.shm_open(name);
+	}
+	if (fd >= 0 && !has_room(fd, arena_size)) {
+		fp_sys.close(fd);
+		return -ENOSPC;
+	}
+	return fd;
+}
+
+/* ftruncate() beyond RLIMIT_FSIZE would send SIGXFSZ to the caller. */
+static int check_limit(size_t size)
+{
+	struct rlimit lim;
+
+	if (fp_sys.getrlimit(RLIMIT_FSIZE, &lim) == 0 && lim.rlim_cur < size)
+		return -EFBIG;
+	return 0;
+}
+
+static int open_object(size_t size, size_t arena_size)
+{
+	int err = check_limit(size);
+	int fd = err ? err : open_posix(arena_size);
+	bool sealable = false;
+
+	if (!err && fd < 0) {
+		fd = fp_sys.memfd("forkpool");
+		sealable = true;
+	}
+	if (fd >= 0)
+		fd = fp_sys.above_stdio(fd);
+	if (fd < 0)
+		return fd;
+	err = fp_sys.truncate(fd, (off_t)size);
+	if (!err && sealable)
+		err = fp_sys.seal(fd);
+	if (!err)
+		err = fp_sys.allocate(fd, 0, FP_PAGE);
+	if (err < 0) {
+		fp_sys.close(fd);
+		return err;
+	}
+	return fd;
+}
+
+/* ---- The mapping ---------------------------------------------------------------- */
+
+static void describe(struct fp_segment *seg)
+{
+	struct fp_ctl *ctl = seg->ctl;
+
+	ctl->layout = FP_LAYOUT;
+	ctl->workers = seg->geo.workers;
+	ctl->worker_off = seg->geo.worker_off;
+	ctl->slot_off = seg->geo.slot_off;
+	ctl->slot_stride = seg->geo.slot_stride;
+	ctl->arena_off = seg->geo.ctl_size;
+	ctl->arena_size = seg->arena_size;
+	ctl->magic = FP_MAGIC;
+}
+
+int fp_segment_create(struct fp_segment *seg, uint32_t workers, size_t arena_size)
+{
+	size_t size;
+	void *base;
+	int err;
+
+	memset(seg, 0, sizeof(*seg));
+	fp_geometry_init(&seg->geo, workers);
+	seg->arena_size = fp_round_up(arena_size, FP_PAGE);
+	if (seg->arena_size < arena_size ||
+	    __builtin_add_overflow(seg->geo.ctl_size, seg->arena_size, &size) ||
+	    size > (size_t)INT64_MAX)
+		return -ENOMEM;
+
+	seg->fd = open_object(size, seg->arena_size);
+	if (seg->fd < 0)
+		return seg->fd;
+	err = fp_sys.allocate(seg->fd, 0, (off_t)seg->geo.slot_off);
+	if (!err)
+		err = fp_sys.map(&base, NULL, size, PROT_READ | PROT_WRITE,
+				 MAP_SHARED | MAP_NORESERVE, seg->fd, 0);
+	if (err) {
+		fp_sys.close(seg->fd);
+		return err;
+	}
+	seg->ctl = base;
+	seg->arena = (char *)base + seg->geo.ctl_size;
+	describe(seg);
+	return 0;
+}
+
+void fp_segment_destroy(struct fp_segment *seg)
+{
+	if (!seg->ctl)
+		return;
+	fp_sys.unmap(seg->ctl, seg->geo.ctl_size + seg->arena_size);
+	if (seg->fd >= 0)
+		fp_sys.close(seg->fd);
+	seg->ctl = NULL;
+	seg->fd = -1;
+}
+
+int fp_segment_take_slot(struct fp_segment *seg, uint32_t slot)
+{
+	return fp_sys.allocate(seg->fd,
+			(off_t)(seg->geo.slot_off + slot * seg->geo.slot_stride),
+			(off_t)seg->geo.slot_stride);
+}
+
+/* ---- Finding things ----------------------------------------------------------- */
+
+struct fp_slot fp_segment_slot(const struct fp_segment *seg, uint32_t slot)
+{
+	const struct fp_geometry *geo = &seg->geo;
+	char *base = (char *)seg->ctl + geo->slot_off + slot * geo->slot_stride;
+
+	return (struct fp_slot){
+		.job = (struct fp_job *)base,
+		.regions = (struct fp_region *)(base + geo->region_off),
+		.root = (fp_a64 *)(base + geo->root_off),
+		.top = (fp_a64 *)(base + geo->top_off),
+		.sub = (fp_a64 *)(base + geo->sub_off),
+		.index = slot,
+	};
+}
+
+struct fp_worker *fp_segment_worker(const struct fp_segment *seg, uint32_t id)
+{
+	return (struct fp_worker *)((char *)seg->ctl + seg->geo.worker_off) + id;
+}
+
+bool fp_segment_owns(const struct fp_segment *seg, const void *ptr, size_t size)
+{
+	return fp_inside(seg->arena, seg->arena_size, ptr, size);
+}
+
+fp_a64 *fp_slot_log(const struct fp_segment *seg, const struct fp_slot *slot,
+		    uint32_t id, uint32_t tops, uint32_t *words)
+{
+	const struct fp_geometry *geo = &seg->geo;
+
+	if (id >= geo->ids || tops == 0 || tops > geo->tops)
+		return NULL;
+	if (id == 0) {
+		*words = tops;
+		return slot->root;
+	}
+	if (id > geo->tops) {
+		*words = FP_SUB_WORDS;
+		return slot->sub + (size_t)(id - 1 - geo->tops) * FP_SUB_WORDS;
+	}
+	if (id > tops)
+		return NULL;
+	*words = FP_TOP_WORDS / tops;
+	return slot->top + (size_t)(id - 1) * *words;
+}
+
+uint32_t fp_first_sub(const struct fp_geometry *geo, uint32_t id)
+{
+	return 1 + geo->tops + id * geo->own;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/* The segment as one process holds it; see segment.c. */
+#ifndef FP_SHM_SEGMENT_H
+#define FP_SHM_SEGMENT_H
+
+#include "shm/layout.h"
+
+/* A process's handle; children inherit it by fork.  Never in the segment itself. */
+struct fp_segment {
+	struct fp_ctl *ctl;
+	char *arena;
+	size_t arena_size;
+	int fd;				/* -1 but in the host */
+	struct fp_geometry geo;
+};
+
+/* One slot's parts. */
+struct fp_slot {
+	struct fp_job *job;
+	struct fp_region *regions;
+	fp_a64 *root, *top, *sub;
+	uint32_t index;
+};
+
+void fp_geometry_init(struct fp_geometry *geo, uint32_t workers);
+
+/* Bytes of an arena when the user names none: a quarter of RAM, within RLIMIT_FSIZE. */
+size_t fp_arena_default(void);
+
+/* Makes and maps the segment; slots have no room yet.  0 or -errno. */
+int fp_segment_create(struct fp_segment *seg, uint32_t workers, size_t arena_size);
+void fp_segment_destroy(struct fp_segment *seg);
+
+/* Takes room in the file for a slot, before its first job.  0 or -ENOMEM ... */
+int fp_segment_take_slot(struct fp_segment *seg, uint32_t slot);
+
+struct fp_slot fp_segment_slot(const struct fp_segment *seg, uint32_t slot);
+struct fp_worker *fp_segment_worker(const struct fp_segment *seg, uint32_t id);
+
+/* Does [ptr, ptr + size) lie in the arena? */
+bool fp_segment_owns(const struct fp_segment *seg, const void *ptr, size_t size);
+
+/*
+ * The log of region id, when a job has tops top regions: its first word, and
+ * in *words how many it has.  NULL where there is no such region.
+ */
+fp_a64 *fp_slot_log(const struct fp_segment *seg, const struct fp_slot *slot,
+		    uint32_t id, uint32_t tops, uint32_t *words);
+
+/* The first sub-region's id of a worker, and of the nursery (id = workers). */
+uint32_t fp_first_sub(const struct fp_geometry *geo, uint32_t id);
+
+#endif

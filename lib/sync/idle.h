@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* Who looks for work, who sleeps, and how they are woken; see idle.c. */
+#ifndef FP_SYNC_IDLE_H
+#define FP_SYNC_IDLE_H
+
+#include "shm/layout.h"
+
+/* Is some worker out of work?  A hint; it costs one load for up to 64 workers. */
+static inline bool fp_hungry_any(struct fp_ctl *ctl, uint32_t workers)
+{
+	uint32_t i;
+
+	if (fp_likely(workers <= 64))
+		return fp_load_rlx(&ctl->hungry[0]) != 0;
+	for (i = 0; i < (workers + 63) / 64; i++)
+		if (fp_load_rlx(&ctl->hungry[i]))
+			return true;
+	return false;
+}
+
+void fp_hungry_set(struct fp_ctl *ctl, uint32_t id);
+void fp_hungry_clear(struct fp_ctl *ctl, uint32_t id);
+
+/*
+ * Before the last look for work: says that worker id is about to sleep, and
+ * returns the ticket for fp_park().
+ */
+uint32_t fp_park_prepare(struct fp_ctl *ctl, uint32_t id);
+void fp_park_cancel(struct fp_ctl *ctl, uint32_t id);
+
+/* Sleeps until the event moves on from the ticket; wakes spuriously too. */
+void fp_park(struct fp_ctl *ctl, uint32_t id, uint32_t ticket);
+
+/* After publishing work for up to n workers: wakes as many.  No system call when none sleeps. */
+void fp_wake_workers(struct fp_ctl *ctl, uint32_t workers, uint64_t n);
+
+/* Wakes all, and is what the nursery does after each death and stop. */
+void fp_wake_all(struct fp_ctl *ctl);
+
+/* The nursery, for a dead worker. */
+void fp_idle_forget(struct fp_ctl *ctl, uint32_t id);
+
+#endif

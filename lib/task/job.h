@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* A job as the host makes, watches and awaits it; see job.c. */
+#ifndef FP_TASK_JOB_H
+#define FP_TASK_JOB_H
+
+#include "shm/segment.h"
+
+struct forkpool_status;
+
+/* What a job is to be; the host's own, copied into the slot. */
+struct fp_job_desc {
+	uintptr_t fn;
+	uint32_t flags;			/* enum fp_job_flags */
+	uint32_t retries;
+	void *arg;
+	const void *in;
+	void *out;
+	size_t in_size, out_size;
+	uint64_t count;			/* at least 1, at most fp_job_max() */
+	uint64_t begin;
+	uint64_t chunk;
+	struct forkpool_status *status;
+};
+
+/* The most items of one job. */
+uint64_t fp_job_max(const struct fp_geometry *geo);
+
+/*
+ * Fills the slot for generation gen and makes it visible.  gen is larger than
+ * any before in this slot, and its low FP_GEN_BITS are not 0.
+ */
+void fp_job_publish(const struct fp_segment *seg, uint32_t slot, uint64_t gen,
+		    const struct fp_job_desc *desc);
+
+/* The generation after gen, with no zero in the low bits; clears the logs when those wrap. */
+uint64_t fp_job_next_gen(const struct fp_segment *seg, uint32_t slot, uint64_t gen);
+
+/*
+ * Waits until the job is done: 0.  -ECANCELED: it was cancelled; -EOWNERDEAD:
+ * life ended; -ETIMEDOUT: the deadline passed.  Looks on for spin ns before it
+ * sleeps.
+ */
+int fp_job_wait(const struct fp_segment *seg, uint32_t slot, uint64_t gen,
+		int64_t deadline, int64_t spin);
+
+/* No more claims; wakes the waiters. */
+void fp_job_cancel(const struct fp_segment *seg, uint32_t slot);
+
+/* Items settled so far; a snapshot, of a job of count items. */
+uint64_t fp_job_progress(const struct fp_segment *seg, uint32_t slot,
+			 uint64_t gen, uint64_t count);
+
+/* The first item that is not ok, below count: true, its index and outcome. */
+bool fp_job_first(const struct fp_segment *seg, uint32_t slot, uint64_t count,
+		  uint64_t *index, int *outcome);
+
+/* Has the nursery, or the last worker thread, ended? */
+bool fp_life_ended(struct fp_ctl *ctl);
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What.  Outcomes.  Ok is the default and costs nothing; what is not ok lowers
+ * the job's word `first` and, where the job wants it, fills the item's status.
+ *
+ * Invariants.
+ * I1 Only who holds the item's claim, or the nursery for a dead holder, writes
+ *    here, and before the word of the chunk becomes DONE or SPLIT.
+ * I2 Everything is idempotent: it may be written once more by the nursery for a
+ *    worker that died in the middle.
+ *
+ * If the owner dies.  What is written stays true; the rest the nursery adds.
+ */
+#include "task/outcome.h"
+
+#include <forkpool.h>
+
+static void lower_first(struct fp_job *job, uint64_t index, int outcome)
+{
+	uint64_t mine = fp_first(index, outcome);
+	uint64_t was = fp_load_rlx(&job->first);
+
+	while (mine < was)
+		/* OUT-F1: published to the host by JOB-D1, to others as a hint; pairs with OUT-F2. */
+		if (fp_cas_sc(&job->first, &was, mine))
+			return;
+}
+
+void fp_outcome_record(struct fp_job *job, uint64_t index, int outcome,
+		       int code, pid_t pid)
+{
+	if (job->status) {
+		struct forkpool_status *st = &job->status[index];
+
+		fp_outcome_ran(job, index, index + 1, pid);
+		st->code = code;
+		st->outcome = outcome;
+	}
+	lower_first(job, index, outcome);
+}
+
+void fp_outcome_ran(struct fp_job *job, uint64_t begin, uint64_t end, pid_t pid)
+{
+	struct forkpool_status *st;
+	uint64_t i;
+
+	if (!job->status)
+		return;
+	for (i = begin; i < end; i++) {
+		st = &job->status[i];
+		if (st->worker == pid)
+			continue;
+		st->attempts++;
+		st->worker = pid;
+	}
+}
+
+void fp_outcome_again(struct fp_job *job, uint64_t index, unsigned n, pid_t pid)
+{
+	if (!job->status)
+		return;
+	job->status[index].attempts = n;
+	job->status[index].worker = pid;
+}
+
+bool fp_outcome_stops(struct fp_job *job, uint64_t index)
+{
+	/* OUT-F2: a stale value only runs an item that might have been spared; pairs with OUT-F1. */
+	return (job->flags & FP_JOB_STOP) && index > fp_load_acq(&job->first) >> 8;
+}

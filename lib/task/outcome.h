@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* What is written down about items that are not ok; see outcome.c. */
+#ifndef FP_TASK_OUTCOME_H
+#define FP_TASK_OUTCOME_H
+
+#include "shm/layout.h"
+
+#define FP_FIRST_NONE	UINT64_MAX
+
+/* Writes down that item `index` ended with outcome and code in process pid. */
+void fp_outcome_record(struct fp_job *job, uint64_t index, int outcome,
+		       int code, pid_t pid);
+
+/* Items [begin, end) have run in process pid: counts an attempt for each.  Idempotent. */
+void fp_outcome_ran(struct fp_job *job, uint64_t begin, uint64_t end, pid_t pid);
+
+/* Item `index` lost its worker pid in attempt number n and will run again. */
+void fp_outcome_again(struct fp_job *job, uint64_t index, unsigned n, pid_t pid);
+
+/* Is item `index` behind one that ended a job with stop_on_error? */
+bool fp_outcome_stops(struct fp_job *job, uint64_t index);
+
+#endif

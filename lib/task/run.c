@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What.  The loop that everything else exists for: items of one chunk.
+ *
+ * Usage.  A worker calls fp_run_chunk() for each claim.
+ *
+ * Invariants.
+ * I1 pos names an item before it is started (a plain store), so that a death
+ *    tells which; items before it are done.
+ * I2 Between strides the worker looks at two hints, `hungry` and `stop`: after
+ *    every item, but after STRIDE items where items are shorter than SHORT.
+ * I3 What the items printed is flushed, and what is to be known of them written
+ *    down, before the chunk's word leaves RUN.
+ *
+ * Progress.  Nothing here waits.  If the owner dies: proc/recover.c.
+ */
+#include "task/run.h"
+
+#include <stdio.h>
+#include <stdio_ext.h>
+
+#include <forkpool.h>
+
+#include "os/sys.h"
+#include "sync/idle.h"
+#include "task/outcome.h"
+#include "task/size.h"
+
+#define STRIDE		16
+#define SHORT		((uint64_t)64 * FP_COST_UNIT)	/* cost of an item */
+#define SPLIT_RUN_NS	5000	/* a chunk is split no earlier ... */
+#define SPLIT_LEFT_NS	3000	/* ... and not for less */
+#define RANGE_PARTS	4	/* calls for one chunk of a range, so that it can be split */
+#define RANGE_LEAST_NS	2000	/* but none shorter than this */
+
+static void run_items(struct fp_job *job, struct fp_worker *me, uint64_t i,
+		      uint64_t end, pid_t pid)
+{
+	forkpool_fn *fn = (forkpool_fn *)(uintptr_t)fp_load_rlx(&job->fn);
+	size_t in_size = job->in_size, out_size = job->out_size;
+	/* Numbers, since a pointer that is NULL must not be stepped, not even by 0. */
+	uintptr_t in = in_size ? (uintptr_t)job->in + i * in_size : 0;
+	uintptr_t out = out_size ? (uintptr_t)job->out + i * out_size : 0;
+	void *arg = job->arg;
+	int code;
+
+	for (; i < end; i++) {
+		fp_store_rlx(&me->pos, i);
+		code = fn(arg, (const void *)in, (void *)out);
+		if (fp_unlikely(code != 0))
+			fp_outcome_record(job, i, FORKPOOL_ITEM_FAILED, code, pid);
+		in += in_size;
+		out += out_size;
+	}
+}
+
+static void run_range(struct fp_job *job, struct fp_worker *me, uint64_t i,
+		      uint64_t end, pid_t pid)
+{
+	forkpool_range_fn *fn = (forkpool_range_fn *)(uintptr_t)fp_load_rlx(&job->fn);
+	int code;
+
+	fp_store_rlx(&me->pos, i);
+	code = fn(job->arg, job->begin + i, job->begin + end);
+	if (fp_unlikely(code != 0))
+		fp_outcome_record(job, i, FORKPOOL_ITEM_FAILED, code, pid);
+}
+
+/* Items between two looks at the hints. */
+static uint64_t stride_of(const struct fp_claimer *c, const struct fp_chunk *chunk)
+{
+	struct fp_job *job = c->slot.job;
+	uint64_t len = chunk->end - chunk->begin, least, batch;
+
+	if (!(job->flags & FP_JOB_RANGE))
+		return c->cost && c->cost < SHORT ? STRIDE : 1;
+	batch = fp_load_rlx(&c->slot.regions[chunk->region].batch);
+	if (batch)
+		return batch;
+	least = c->cost ? RANGE_LEAST_NS * FP_COST_UNIT / c->cost : 1;
+	return fp_max(fp_max(fp_div_up(len, RANGE_PARTS), least), 1);
+}
+
+/* Somebody is out of work: is what is left of this chunk worth a split at i? */
+static bool worth_split(const struct fp_runner *r, const struct fp_chunk *chunk,
+			uint64_t i)
+{
+	int64_t ran = fp_sys.clock() - r->now;
+	uint64_t done = i - chunk->begin;
+
+	return ran > SPLIT_RUN_NS &&
+	       (double)ran / (double)done * (double)(chunk->end - i) > SPLIT_LEFT_NS;
+}
+
+static bool try_split(struct fp_runner *r, struct fp_chunk *chunk, uint64_t i)
+{
+	struct fp_claimer *c = &r->claimer;
+	uint64_t rest = chunk->end - i;
+
+	fp_outcome_ran(c->slot.job, chunk->begin, i, r->pid);
+	if (r->flush && __fpending(stdout))
+		fflush(stdout);
+	if (!fp_claim_split(c, chunk, i))
+		return false;
+	fp_wake_workers(c->seg->ctl, c->seg->geo.workers, rest);
+	return true;
+}
+
+static void measure(struct fp_runner *r, const struct fp_chunk *chunk, uint64_t ran)
+{
+	struct fp_claimer *c = &r->claimer;
+	int64_t end = fp_sys.clock();
+
+	if (ran) {
+		c->cost = fp_max((uint64_t)(end - r->now) * FP_COST_UNIT / ran, 1);
+		c->last_len = ran;
+		fp_store_rlx(&c->slot.regions[chunk->region].cost_hint,
+			     fp_tagged(chunk->gen, fp_min(c->cost, ((uint64_t)1 << 42) - 1)));
+	}
+	r->now = end;
+}
+
+/*
+ * Runs up to the chunk's end, or where it was split (*split), or where
+ * stop_on_error ended it; returns where.
+ */
+static uint64_t run_strides(struct fp_runner *r, struct fp_chunk *chunk,
+			    bool *split, bool *leave)
+{
+	struct fp_claimer *c = &r->claimer;
+	struct fp_job *job = c->slot.job;
+	struct fp_ctl *ctl = c->seg->ctl;
+	bool range = job->flags & FP_JOB_RANGE;
+	uint64_t stride = stride_of(c, chunk), i = chunk->begin, to;
+
+	fp_store_rlx(&c->me->span, stride);
+	while (i < chunk->end && !fp_outcome_stops(job, i)) {
+		to = fp_min(stride, chunk->end - i) + i;
+		if (range)
+			run_range(job, c->me, i, to, r->pid);
+		else
+			run_items(job, c->me, i, to, r->pid);
+		i = to;
+		if (fp_unlikely(fp_load_rlx(&ctl->stop) == FP_STOP_NOW)) {
+			*leave = true;
+			break;
+		}
+		if (fp_unlikely(fp_hungry_any(ctl, c->seg->geo.workers)) &&
+		    i < chunk->end && worth_split(r, chunk, i) &&
+		    try_split(r, chunk, i)) {
+			*split = true;
+			break;
+		}
+	}
+	return i;
+}
+
+bool fp_run_chunk(struct fp_runner *r, struct fp_chunk *chunk)
+{
+	struct fp_claimer *c = &r->claimer;
+	bool split = false, leave = false;
+	uint64_t at;
+
+	if (!r->now)
+		r->now = fp_sys.clock();
+	at = run_strides(r, chunk, &split, &leave);
+	measure(r, chunk, at - chunk->begin);
+	fp_store_rlx(&c->me->chunks, fp_load_rlx(&c->me->chunks) + 1);
+	if (leave)
+		return false;
+	if (!split) {
+		fp_outcome_ran(c->slot.job, chunk->begin, at, r->pid);
+		if (r->flush && __fpending(stdout))
+			fflush(stdout);
+		fp_claim_finish(c, chunk);
+	}
+	return true;
+}

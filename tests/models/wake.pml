@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Parking and waking: no wake-up is lost, with workers that are killed or
+ * stopped between any two steps.  doc/design/model.md says what is checked;
+ * `run` runs it.  Memory is sequentially consistent here, as the code is where
+ * two sides must see each other.
+ *
+ * The claim log is abstract: a job has UNITS units of work, each one word
+ * {gen, state, owner}, claimed by a swap; the owner of unit 0 may publish a
+ * late unit while somebody is hungry (SPL=1), as a split does.  The intent is
+ * the unit last claimed.
+ *
+ * The kernel: `queue` has who sleeps on the event word.  A wake-up takes any
+ * sleeper.  A stopped sleeper stays in the queue, and so may eat a wake-up,
+ * until it has left it, and only then its stop is reported; when continued it
+ * tries the wait again.
+ *
+ * -D: W workers, JOBS, UNITS a job, SPL, CB kills, SB stops, M mutant.
+ */
+#ifndef W
+#define W 2
+#endif
+#ifndef JOBS
+#define JOBS 2
+#endif
+#ifndef UNITS
+#define UNITS 1
+#endif
+#ifndef SPL
+#define SPL 1
+#endif
+#ifndef CB
+#define CB 0
+#endif
+#ifndef SB
+#define SB 0
+#endif
+#ifndef M
+#define M 0
+#endif
+
+#define NO_BROADCAST		1	/* the nursery wakes nobody after a death */
+#define NO_STOP_BROADCAST	2	/* ... after a stop */
+#define NO_RECHECK		3	/* no look for work between the bit and the wait */
+#define NO_COMPLETER_WAKE	4	/* the nursery does not wake the host for a completer that died */
+#define NO_STOP_WALK		5	/* ... nor for one that was stopped */
+#define EARLY_BROADCAST		6	/* the nursery wakes before it has put the rest back */
+#define NO_EVENT		7	/* a publisher wakes without counting the event */
+#define LATE_EVENT		8	/* a worker loads the event counter after its second look */
+#define EARLY_LOOK		9	/* the host looks at the sleepers before it publishes */
+#define BLIND_WAITER		10	/* the host sleeps without setting WAITER */
+#define BITS_KEPT		11	/* the nursery leaves the bits of the dead set (harmless) */
+#define LATE_LIVE		12	/* the broadcast comes before the id is used again (harmless) */
+
+#define NU	(UNITS + SPL)
+#define NONE	0
+#define FREE	1
+#define RUN	2
+#define DONE	3
+
+/* a unit {gen:2, state:2, owner:2}; the job word is jgen, jst, waiter as one */
+#define UW(g, s, o)	(((g) << 4) | ((s) << 2) | (o))
+#define UGEN(u)	((u) >> 4)
+#define UST(u)	(((u) >> 2) & 3)
+#define UOWN(u)	((u) & 3)
+
+byte unit[2];
+byte jgen, jst = DONE;
+bool waiter;
+byte moved = (1 << W) - 1;				/* who loaded the event counter before it moved on */
+byte hungry, asleep;
+byte iu[W], ig[W];			/* intent */
+
+byte queue;				/* asleep in the kernel, on ec */
+bool hqueue;				/* the host, on the job word */
+byte fz, dead, settling, rep, cb = CB, sb = SB;
+bool fin;
+byte completions;
+
+#define BIT(x)	(1 << (x))
+#define MOVED	((moved >> id) & 1)
+#define LIVE	(!(((fz | dead) >> id) & 1))
+#define KILL	atomic { id < W && cb > 0 && !fin && !((dead >> id) & 1) -> \
+			cb--; dead = dead | BIT(id); moved = moved | BIT(id); fz = fz & ~BIT(id); settling = settling & ~BIT(id); \
+			queue = queue & ~BIT(id); goto died }
+#define S(x)	do :: atomic { LIVE -> x; break } :: KILL od
+
+#define OPENU(i)	((i) < NU && jst == RUN && UGEN(unit[i]) == jgen && UST(unit[i]) == FREE)
+#if UNITS + SPL == 1
+#define WORK	OPENU(0)
+#else
+#define WORK	(OPENU(0) || OPENU(1))
+#endif
+#if UNITS + SPL == 1
+#define ALLDONE(g)	(unit[0] == UW(g, DONE, 0))
+#else
+#define ALLDONE(g)	(unit[0] == UW(g, DONE, 0) && unit[1] == UW(g, DONE, 0))
+#endif
+
+/* futex wake of one sleeper, whichever */
+#define WAKE_ONE \
+	if :: queue & 1 -> queue = queue & ~1 \
+	   :: queue & 2 -> queue = queue & ~2 \
+	   :: queue & 4 -> queue = queue & ~4 \
+	   :: queue == 0 -> skip fi
+
+/* After publishing n units: wake as many as sleep and have work. */
+#if M == NO_EVENT
+#define COUNT	skip
+#else
+#define COUNT	moved = (1 << W) - 1
+#endif
+#define NOTIFY(n) \
+	S( x = asleep ); \
+	if :: x -> S( COUNT ); S( WAKE_ONE; if :: n > 1 -> WAKE_ONE :: else fi ) :: else fi; \
+	x = 0
+
+#define TAKE(n)	i = n; g = jgen; iu[id] = n; ig[id] = g; unit[n] = UW(g, RUN, id)
+
+proctype worker(byte id)
+{
+	byte g, i, x;
+
+look:	S( if :: OPENU(0) -> TAKE(0)
+	      :: OPENU(1) -> TAKE(1)
+	      :: else -> goto park fi );
+
+	/* Run; when somebody is hungry, half of it becomes a unit of its own. */
+#if SPL
+	S( if :: i == 0 && UGEN(unit[UNITS]) == g && UST(unit[UNITS]) == NONE && hungry -> unit[UNITS] = UW(g, FREE, 0)
+	      :: i == 0 && UGEN(unit[UNITS]) == g && UST(unit[UNITS]) == NONE -> unit[UNITS] = UW(g, DONE, 0); goto finish
+	      :: else -> goto finish fi );
+	NOTIFY(1);
+#endif
+finish:	S( assert(unit[i] == UW(g, RUN, id)); unit[i] = UW(g, DONE, 0) );
+	S( if :: ALLDONE(g) -> skip :: else -> g = 0; i = 0; goto look fi );
+	S( if :: jst == RUN && jgen == g -> x = waiter; jst = DONE; waiter = 0; completions++
+	      :: else -> g = 0; i = 0; goto look fi );
+	S( if :: x -> hqueue = 0 :: else fi; x = 0; g = 0; i = 0; goto look );
+
+	/* Park. */
+park:	S( hungry = hungry | BIT(id) );
+	S( asleep = asleep | BIT(id) );
+#if M != LATE_EVENT
+	S( moved = moved & ~BIT(id) );
+#endif
+#if M != NO_RECHECK
+	S( if :: WORK -> goto unpark :: else fi );
+#endif
+#if M == LATE_EVENT
+	S( moved = moved & ~BIT(id) );
+#endif
+sleep:	S( if :: MOVED -> goto unpark :: else -> queue = queue | BIT(id) fi );
+	do
+	:: atomic { LIVE && !((queue >> id) & 1) -> break }
+	:: KILL
+	od;
+	/* It was woken, or stopped and continued: then the kernel tries the wait again. */
+	S( if :: (settling >> id) & 1 -> settling = settling & ~BIT(id); goto sleep
+	      :: else fi );
+unpark:	S( asleep = asleep & ~BIT(id); hungry = hungry & ~BIT(id); moved = moved | BIT(id); goto look );
+
+died:	atomic { g = 0; i = 0; x = 0; goto look }
+}
+
+active proctype nursery()
+{
+	byte id = W, v, g, i;
+	bool isdead, again;
+
+idle:
+end:	atomic {
+		dead != 0 || rep != 0 ->
+		do :: ((dead | rep) >> v) & 1 -> break :: else -> v++ od;
+		isdead = (dead >> v) & 1;
+		rep = rep & ~BIT(v)
+	};
+#if M == EARLY_BROADCAST
+	S( moved = (1 << W) - 1 );
+	S( queue = 0 );
+#endif
+	/* A dead one's unit goes back; one that is DONE is finished for it. */
+	S( g = ig[v]; i = iu[v];
+	   if :: isdead && g && unit[i] == UW(g, RUN, v) -> unit[i] = UW(g, FREE, 0)
+	      :: g && unit[i] == UW(g, DONE, 0) && !(M == NO_STOP_WALK && !isdead) -> again = 1
+	      :: else fi );
+	if
+	:: again ->
+		S( again = ALLDONE(g) );
+		S( if :: again && jst == RUN && jgen == g ->
+			jst = DONE; completions++;
+			if :: waiter -> hqueue = 0 :: else fi;
+			waiter = 0; again = 0
+		      :: else fi );
+		/* The job was complete already: its completer may not have woken the host. */
+		S( if :: again && M != NO_COMPLETER_WAKE && jst == DONE && jgen == g -> hqueue = 0 :: else fi );
+		again = 0
+	:: else
+	fi;
+	if
+	:: isdead ->
+#if M != BITS_KEPT
+		S( asleep = asleep & ~BIT(v); hungry = hungry & ~BIT(v) )
+#endif
+	:: else
+	fi;
+#if M == LATE_LIVE
+#define USE_AGAIN	skip
+#else
+#define USE_AGAIN	if :: isdead -> dead = dead & ~BIT(v) :: else fi
+#endif
+	S( USE_AGAIN );
+	if
+	:: M == EARLY_BROADCAST || (M == NO_BROADCAST && isdead) || (M == NO_STOP_BROADCAST && !isdead) -> skip
+	:: else ->
+		S( moved = (1 << W) - 1 );
+		S( queue = 0 )
+	fi;
+	atomic {
+		if :: isdead -> dead = dead & ~BIT(v) :: else fi;
+		isdead = 0; v = 0; g = 0; i = 0;
+		goto idle
+	};
+died:	skip
+}
+
+active proctype host()
+{
+	byte id = W, x;
+
+	do
+	:: jgen < JOBS ->
+		atomic { unit[0] = UW(jgen + 1, FREE, 0); unit[1] = UW(jgen + 1, (UNITS > 1 -> FREE : NONE), 0) };
+#if M == EARLY_LOOK
+		x = asleep;
+#endif
+		atomic { jgen++; jst = RUN; waiter = 0 };
+#if M == EARLY_LOOK
+		if :: x -> S( COUNT ); S( WAKE_ONE; if :: UNITS > 1 -> WAKE_ONE :: else fi ) :: else fi;
+		x = 0;
+#else
+		NOTIFY(UNITS);
+#endif
+		/* Wait. */
+		do
+		:: atomic { jst == DONE -> break }
+		:: atomic { jst == RUN ->
+			if :: M != BLIND_WAITER -> waiter = 1 :: else fi };
+		   atomic { if :: jst == RUN && (waiter || M == BLIND_WAITER) -> hqueue = 1 :: else fi };
+		   atomic { !hqueue }
+		od;
+		assert(completions == jgen)
+	:: else -> break
+	od;
+	fin = true;
+	goto out;
+died:	skip;
+out:	skip
+}
+
+/*
+ * A stop.  One that never ends freezes the worker; it may eat a wake-up until
+ * it has left the queue, and the report follows then.  One that ends is a
+ * delay, a report, and for a sleeper one more try of the wait, to which
+ * `settling` sends it.
+ */
+#if SB
+#define STOP(x)	atomic { sb > 0 && !fin && !((dead >> x) & 1) && !((fz >> x) & 1) -> sb--; \
+		if :: fz = fz | BIT(x); unreported = unreported | BIT(x) \
+		   :: rep = rep | BIT(x); \
+		      if :: (queue >> x) & 1 -> queue = queue & ~BIT(x); settling = settling | BIT(x) :: else fi fi }
+#define SETTLE(x) atomic { (unreported >> x) & 1 -> unreported = unreported & ~BIT(x); \
+		if :: (fz >> x) & 1 -> rep = rep | BIT(x); queue = queue & ~BIT(x) :: else fi }
+active proctype stopper()
+{
+	byte unreported;
+
+	do
+	:: STOP(0)
+	:: STOP(1)
+	:: SETTLE(0)
+	:: SETTLE(1)
+#if W > 2
+	:: STOP(2)
+	:: SETTLE(2)
+#endif
+	:: atomic { (sb == 0 || fin) && !unreported -> break }
+	od
+}
+#endif
+
+/* At rest: all is done, or a stopped worker holds what is missing, or nobody is left. */
+init
+{
+	byte i, held;
+
+	atomic { do :: i < W -> run worker(i); i++ :: else -> break od; i = 0 };
+	timeout;
+	atomic {
+		do :: i < NU ->
+			if :: UST(unit[i]) == RUN && UGEN(unit[i]) == jgen && (fz >> UOWN(unit[i])) & 1 -> held = held + 1
+			   :: else fi;
+			i++
+		   :: else -> break od;
+		/* Nothing open may be left to sleepers, and the host may not sleep on a job that is done. */
+		assert(fin || fz == (1 << W) - 1 || (held && !WORK && dead == 0));
+		assert(fin || jst == RUN)
+	}
+}
