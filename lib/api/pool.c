@@ -11,8 +11,6 @@
 #include "engine/pool.h"
 #include "os/cpus.h"
 
-#define ARENA_LEAST	((size_t)FP_PAGE)
-
 const char *forkpool_strerror(int err)
 {
 	return fp_strerror(err);
@@ -51,9 +49,6 @@ static int configure(struct fp_pool_config *config, const struct forkpool_opts *
 		return -EINVAL;
 	if (config->mode == FORKPOOL_INLINE)
 		config->workers = 1;
-	if (!config->arena_size)
-		config->arena_size = fp_arena_default();
-	config->arena_size = fp_max(config->arena_size, ARENA_LEAST);
 	return 0;
 }
 

@@ -38,6 +38,7 @@
 #define WAITER_SPIN_NS	20000
 #define PATIENCE_NS	((int64_t)2000000000)	/* with a nursery that does not end by itself */
 #define TOKEN		1u
+#define ARENA_ENOUGH	((size_t)64 << 20)
 #define LIFE_THREADS	1u	/* `life` while there are worker threads */
 
 /* ---- Who calls ------------------------------------------------------------------------ */
@@ -232,6 +233,18 @@ static void set_spin(struct forkpool *pool)
 	}
 }
 
+/* A default is made smaller where there is less address space (RLIMIT_AS); a wish is not. */
+static int make_segment(struct fp_segment *seg, const struct fp_pool_config *config)
+{
+	size_t size = config->arena_size ? config->arena_size : fp_arena_default();
+	int err;
+
+	while ((err = fp_segment_create(seg, config->workers, size)) == -ENOMEM &&
+	       !config->arena_size && size > ARENA_ENOUGH)
+		size /= 2;
+	return err;
+}
+
 static int init(struct forkpool *pool, const struct fp_pool_config *config)
 {
 	struct fp_segment *seg = &pool->crew.seg;
@@ -244,7 +257,7 @@ static int init(struct forkpool *pool, const struct fp_pool_config *config)
 	pool->crew.worker_exit = config->worker_exit;
 	pool->crew.worker_arg = config->worker_arg;
 	set_spin(pool);
-	err = fp_segment_create(seg, config->workers, config->arena_size);
+	err = make_segment(seg, config);
 	if (!err)
 		err = fp_arena_create(&pool->arena, seg->fd, (off_t)seg->geo.ctl_size,
 				      seg->arena, seg->arena_size);

@@ -17,7 +17,7 @@ enum fp_pool_state { FP_POOL_OPEN, FP_POOL_CLOSED, FP_POOL_TERMINATED };
 struct fp_pool_config {
 	uint32_t workers;
 	int mode;
-	size_t arena_size;
+	size_t arena_size;		/* 0 = the default */
 	int (*worker_init)(void *arg, unsigned id, void **state);
 	void (*worker_exit)(void *arg, unsigned id, void *state);
 	void *worker_arg;

@@ -92,10 +92,12 @@ static void reset_signals(void)
 		sigaction(sig, &dfl, NULL);
 }
 
-/* Closes all but 0, 1, 2 and two others, both above 2. */
-static void close_files(int a, int b)
+/* Closes all but 0, 1, 2 and two others, both above 2; host may be missing. */
+static void close_files(int host, int control)
 {
-	unsigned low = (unsigned)(a < b ? a : b), high = (unsigned)(a < b ? b : a);
+	int other = host >= 0 ? host : control;
+	unsigned low = (unsigned)(other < control ? other : control);
+	unsigned high = (unsigned)(other < control ? control : other);
 
 	if (low > 3)
 		fp_sys.close_range(3, low - 1);
@@ -231,7 +233,8 @@ static void start_worker(struct nursery *n, uint32_t id)
 	clear_worker(w);
 	pid = fp_sys.fork();
 	if (pid == 0) {
-		fp_sys.close(n->host);
+		if (n->host >= 0)
+			fp_sys.close(n->host);
 		fp_sys.close(n->control);
 		fp_sys.close(n->signals);
 		fp_worker_process(n->crew, id, self);

@@ -41,6 +41,18 @@
 #include "os/sys.h"
 #include "task/job.h"
 
+/* ThreadSanitizer's runtime can't live in two processes that share memory. */
+#if defined(__SANITIZE_THREAD__)
+#define NO_KEEPER	1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define NO_KEEPER	1
+#endif
+#endif
+#ifndef NO_KEEPER
+#define NO_KEEPER	0
+#endif
+
 #define FORKED		0x80000000u	/* in `keeper`: fork() has returned there */
 #define STACK_LEAST	((size_t)1 << 20)
 #define STACK_MOST	((size_t)1 << 30)
@@ -107,7 +119,7 @@ static int make_stack(struct fp_spawn *s)
 static int start_keeper(struct fp_spawn *s)
 {
 	uint32_t word;
-	pid_t pid = fp_sys.clone_vm(keeper_main, (char *)s->stack + s->stack_size,
+	pid_t pid = NO_KEEPER ? -ENOSYS : fp_sys.clone_vm(keeper_main, (char *)s->stack + s->stack_size,
 				    s, &s->keeper);
 
 	if (pid < 0)
@@ -149,9 +161,12 @@ static int open_files(struct fp_spawn *s)
 {
 	int ends[2], host = fp_sys.pidfd(getpid()), err;
 
-	s->args.host = host < 0 ? host : fp_sys.above_stdio(host);
-	if (s->args.host < 0)
-		return s->args.host;
+	if (host >= 0)
+		host = fp_sys.above_stdio(host);
+	/* Where pidfds are unknown (valgrind) the socket's end of file must do. */
+	if (host < 0 && host != -ENOSYS)
+		return host;
+	s->args.host = host < 0 ? -1 : host;
 	err = fp_sys.socketpair(ends);
 	if (err)
 		return err;

@@ -191,9 +191,16 @@ int fp_worker_run(struct fp_self *self, const struct fp_crew *crew, unsigned id,
 
 /* ---- As a process -------------------------------------------------------------------- */
 
+#ifdef FP_COVERAGE
+void __gcov_dump(void);
+#endif
+
 static void leave_process(int status)
 {
 	fflush(stdout);
+#ifdef FP_COVERAGE
+	__gcov_dump();
+#endif
 	_exit(status);
 }
 

@@ -98,7 +98,8 @@ static void complete_job(struct fp_job *job, uint64_t jobgen)
 static bool settled(struct fp_region *reg, fp_a64 *log, uint32_t words,
 		    uint64_t gen, uint64_t len)
 {
-	uint64_t hint = fp_load_rlx(&reg->done_hint);
+	/* CLAIM-H2: what the words before the hint say has been seen by who stored it; without it their items' results need not be visible; pairs with CLAIM-H1. */
+	uint64_t hint = fp_load_acq(&reg->done_hint);
 	uint32_t from = fp_word_gen(hint) == gen ? (uint32_t)fp_tagged_value(hint) : 0;
 	uint32_t k;
 
@@ -112,7 +113,8 @@ static bool settled(struct fp_region *reg, fp_a64 *log, uint32_t words,
 			return true;
 	}
 	if (k != from && k < words)
-		fp_store_rlx(&reg->done_hint, fp_tagged(gen, k));
+		/* CLAIM-H1: hands on what CLAIM-F2 saw; pairs with CLAIM-H2. */
+		fp_store_rel(&reg->done_hint, fp_tagged(gen, k));
 	return false;
 }
 
