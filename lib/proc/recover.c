@@ -147,10 +147,10 @@ static void find_suspect(const struct fp_crew *crew, const struct claim *c,
 	struct fp_job *job = c->slot.job;
 	uint64_t low = fp_load_rlx(&c->slot.regions[c->region].low);
 	uint64_t start = c->index ? fp_word_end(fp_load_rlx(c->at - 1)) : 0;
-	uint64_t span = job->flags & FP_JOB_RANGE ? fp_load_rlx(&w->span) : 1;
+	uint64_t span = job->desc.flags & FP_JOB_RANGE ? fp_load_rlx(&w->span) : 1;
 
 	v->begin = low + start;
-	v->end = fp_min(low + fp_word_end(c->word), job->count);
+	v->end = fp_min(low + fp_word_end(c->word), job->desc.count);
 	v->pos = fp_load_rlx(&w->pos);
 	v->started = v->pos >= v->begin && v->pos < v->end;
 	v->to = v->started ? v->pos + fp_min(fp_max(span, 1), v->end - v->pos) : v->begin;
@@ -171,7 +171,7 @@ static bool judge_retry(const struct claim *c, struct fp_attempts *attempts,
 	if (!a)
 		return false;
 	v->batch = 1;
-	if (++a->n <= job->retries) {
+	if (++a->n <= job->desc.retries) {
 		fp_outcome_again(job, v->pos, a->n, d->pid);
 		v->from = v->pos;
 		return true;
@@ -191,9 +191,9 @@ static bool judge(const struct claim *c, struct fp_attempts *attempts,
 	if (!v->started)
 		return true;
 	fp_outcome_ran(job, v->begin, v->pos, d->pid);
-	if (job->retries && v->to - v->pos == 1)
+	if (job->desc.retries && v->to - v->pos == 1)
 		return judge_retry(c, attempts, d, v);
-	if (job->retries) {
+	if (job->desc.retries) {
 		/* A range with many items: halved free of charge, to find the guilty one. */
 		v->from = v->pos;
 		v->batch = (v->to - v->pos) / 2;

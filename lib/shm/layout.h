@@ -154,9 +154,28 @@ enum fp_job_flags {
 };
 
 /*
- * Written by the host thread that holds the slot, between two jobs; read by
- * workers that hold a claim, so never while it is written.  The atomics are read
- * before a claim too, where a stale value is found out by the claim's checks.
+ * What a job is to be.  The pointers are for workers: fn and, unless it is in
+ * the segment, arg as they were at create, the arrays in the arena.
+ */
+struct fp_job_desc {
+	uintptr_t fn;
+	uint32_t flags;			/* enum fp_job_flags */
+	uint32_t retries;
+	void *arg;
+	const char *in;
+	char *out;
+	size_t in_size, out_size;
+	uint64_t count;			/* items, from 0 on */
+	uint64_t begin;			/* ranges: what item 0 is called */
+	uint64_t chunk;			/* items a claim; 0 = measured */
+	struct forkpool_status *status;	/* NULL = none wanted */
+};
+
+/*
+ * desc is written by the host thread that holds the slot, between two jobs, and
+ * read by workers that hold a claim, so never while it is written.  The atomics
+ * before it are read before a claim too, where a stale value is found out by the
+ * claim's checks.
  */
 struct fp_job {
 	FP_ALIGNED fp_a64 word;		/* host: RUN; anybody: RUN -> DONE; host: WAITER, CANCEL */
@@ -164,18 +183,9 @@ struct fp_job {
 	FP_ALIGNED fp_a64 first;	/* {index:56, outcome:8} of the first item not ok; ~0 none; lowered by anybody */
 
 	FP_ALIGNED fp_a32 tops;		/* top regions of this job */
-	fp_a32 pad;
-	fp_a64 chunk;			/* items a claim; 0 = measured */
-	fp_a64 fn;			/* whose cost is remembered */
-	uint32_t flags;			/* enum fp_job_flags */
-	uint32_t retries;
-	void *arg;
-	const char *in;
-	char *out;
-	size_t in_size, out_size;
-	uint64_t count;			/* items of this job */
-	uint64_t begin;			/* ranges: what item 0 is called */
-	struct forkpool_status *status;	/* in the segment; NULL = none wanted */
+	fp_a64 chunk;			/* desc.chunk */
+	fp_a64 fn;			/* desc.fn: whose cost is remembered */
+	struct fp_job_desc desc;
 
 	FP_ALIGNED fp_a64 used[FP_IDS_MAX / 64];	/* sub-regions that this job may have: a hint, set by their makers */
 };

@@ -91,16 +91,7 @@ static void describe(struct fp_job *job, const struct fp_job_desc *d)
 	fp_store_rlx(&job->fn, d->fn);
 	fp_store_rlx(&job->chunk, d->chunk);
 	fp_store_rlx(&job->first, FP_FIRST_NONE);
-	job->flags = d->flags;
-	job->retries = d->retries;
-	job->arg = d->arg;
-	job->in = d->in;
-	job->out = d->out;
-	job->in_size = d->in_size;
-	job->out_size = d->out_size;
-	job->count = d->count;
-	job->begin = d->begin;
-	job->status = d->status;
+	job->desc = *d;
 }
 
 static void forget_subs(const struct fp_segment *seg, struct fp_job *job)

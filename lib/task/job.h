@@ -5,28 +5,12 @@
 
 #include "shm/segment.h"
 
-struct forkpool_status;
-
-/* What a job is to be; the host's own, copied into the slot. */
-struct fp_job_desc {
-	uintptr_t fn;
-	uint32_t flags;			/* enum fp_job_flags */
-	uint32_t retries;
-	void *arg;
-	const void *in;
-	void *out;
-	size_t in_size, out_size;
-	uint64_t count;			/* at least 1, at most fp_job_max() */
-	uint64_t begin;
-	uint64_t chunk;
-	struct forkpool_status *status;
-};
-
 /* The most items of one job. */
 uint64_t fp_job_max(const struct fp_geometry *geo);
 
 /*
- * Fills the slot for generation gen and makes it visible.  gen is larger than
+ * Fills the slot for generation gen and makes it visible; desc->count is at
+ * least 1 and at most fp_job_max().  gen is larger than
  * any before in this slot, and its low FP_GEN_BITS are not 0.
  */
 void fp_job_publish(const struct fp_segment *seg, uint32_t slot, uint64_t gen,

@@ -29,8 +29,8 @@ static void lower_first(struct fp_job *job, uint64_t index, int outcome)
 void fp_outcome_record(struct fp_job *job, uint64_t index, int outcome,
 		       int code, pid_t pid)
 {
-	if (job->status) {
-		struct forkpool_status *st = &job->status[index];
+	if (job->desc.status) {
+		struct forkpool_status *st = &job->desc.status[index];
 
 		fp_outcome_ran(job, index, index + 1, pid);
 		st->code = code;
@@ -44,10 +44,10 @@ void fp_outcome_ran(struct fp_job *job, uint64_t begin, uint64_t end, pid_t pid)
 	struct forkpool_status *st;
 	uint64_t i;
 
-	if (!job->status)
+	if (!job->desc.status)
 		return;
 	for (i = begin; i < end; i++) {
-		st = &job->status[i];
+		st = &job->desc.status[i];
 		if (st->worker == pid)
 			continue;
 		st->attempts++;
@@ -57,14 +57,14 @@ void fp_outcome_ran(struct fp_job *job, uint64_t begin, uint64_t end, pid_t pid)
 
 void fp_outcome_again(struct fp_job *job, uint64_t index, unsigned n, pid_t pid)
 {
-	if (!job->status)
+	if (!job->desc.status)
 		return;
-	job->status[index].attempts = n;
-	job->status[index].worker = pid;
+	job->desc.status[index].attempts = n;
+	job->desc.status[index].worker = pid;
 }
 
 bool fp_outcome_stops(struct fp_job *job, uint64_t index)
 {
 	/* OUT-F2: a stale value only runs an item that might have been spared; pairs with OUT-F1. */
-	return (job->flags & FP_JOB_STOP) && index > fp_load_acq(&job->first) >> 8;
+	return (job->desc.flags & FP_JOB_STOP) && index > fp_load_acq(&job->first) >> 8;
 }

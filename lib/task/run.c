@@ -36,12 +36,12 @@
 static void run_items(struct fp_job *job, struct fp_worker *me, uint64_t i,
 		      uint64_t end, pid_t pid)
 {
-	forkpool_fn *fn = (forkpool_fn *)(uintptr_t)fp_load_rlx(&job->fn);
-	size_t in_size = job->in_size, out_size = job->out_size;
+	forkpool_fn *fn = (forkpool_fn *)job->desc.fn;
+	size_t in_size = job->desc.in_size, out_size = job->desc.out_size;
 	/* Numbers, since a pointer that is NULL must not be stepped, not even by 0. */
-	uintptr_t in = in_size ? (uintptr_t)job->in + i * in_size : 0;
-	uintptr_t out = out_size ? (uintptr_t)job->out + i * out_size : 0;
-	void *arg = job->arg;
+	uintptr_t in = in_size ? (uintptr_t)job->desc.in + i * in_size : 0;
+	uintptr_t out = out_size ? (uintptr_t)job->desc.out + i * out_size : 0;
+	void *arg = job->desc.arg;
 	int code;
 
 	for (; i < end; i++) {
@@ -57,11 +57,11 @@ static void run_items(struct fp_job *job, struct fp_worker *me, uint64_t i,
 static void run_range(struct fp_job *job, struct fp_worker *me, uint64_t i,
 		      uint64_t end, pid_t pid)
 {
-	forkpool_range_fn *fn = (forkpool_range_fn *)(uintptr_t)fp_load_rlx(&job->fn);
+	forkpool_range_fn *fn = (forkpool_range_fn *)job->desc.fn;
 	int code;
 
 	fp_store_rlx(&me->pos, i);
-	code = fn(job->arg, job->begin + i, job->begin + end);
+	code = fn(job->desc.arg, job->desc.begin + i, job->desc.begin + end);
 	if (fp_unlikely(code != 0))
 		fp_outcome_record(job, i, FORKPOOL_ITEM_FAILED, code, pid);
 }
@@ -72,7 +72,7 @@ static uint64_t stride_of(const struct fp_claimer *c, const struct fp_chunk *chu
 	struct fp_job *job = c->slot.job;
 	uint64_t len = chunk->end - chunk->begin, least, batch;
 
-	if (!(job->flags & FP_JOB_RANGE))
+	if (!(job->desc.flags & FP_JOB_RANGE))
 		return c->cost && c->cost < SHORT ? STRIDE : 1;
 	batch = fp_load_rlx(&c->slot.regions[chunk->region].batch);
 	if (batch)
@@ -130,7 +130,7 @@ static uint64_t run_strides(struct fp_runner *r, struct fp_chunk *chunk,
 	struct fp_claimer *c = &r->claimer;
 	struct fp_job *job = c->slot.job;
 	struct fp_ctl *ctl = c->seg->ctl;
-	bool range = job->flags & FP_JOB_RANGE;
+	bool range = job->desc.flags & FP_JOB_RANGE;
 	uint64_t stride = stride_of(c, chunk), i = chunk->begin, to;
 
 	fp_store_rlx(&c->me->span, stride);
