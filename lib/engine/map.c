@@ -209,8 +209,8 @@ static void give_status(struct run *r, uint64_t b, uint64_t n, int unrun)
 	if (!st)
 		return;
 	for (i = 0; i < n; i++)
-		if (st[i].worker == 0)
-			st[i] = (struct forkpool_status){ .outcome = unrun };
+		if (st[i].worker == 0 || st[i].outcome == FORKPOOL_ITEM_CANCELLED)
+			st[i].outcome = unrun;
 	if (r->st.own_status)
 		memcpy(r->map->status + b, st, n * sizeof(*st));
 }

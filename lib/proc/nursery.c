@@ -338,6 +338,9 @@ static void worker_ended(struct nursery *n, uint32_t id, const siginfo_t *info)
 	child->state = CHILD_NONE;
 	fp_idle_forget(n->ctl, id);
 	kill_orphans(n);
+	/* Workers may see the stop, and leave, before its command has come here. */
+	if (fp_load_rlx(&n->ctl->stop) != FP_STOP_NO)
+		n->leaving = true;
 	if (!all_started(n) && !n->leaving) {
 		break_pool(n, start_failure(n, id));
 		return;
@@ -348,6 +351,11 @@ static void worker_ended(struct nursery *n, uint32_t id, const siginfo_t *info)
 		.outcome = exited ? FORKPOOL_ITEM_EXITED : FORKPOOL_ITEM_CRASHED,
 		.code = info->si_status,
 	};
+	/* Then we killed it, or it left before its chunk was done. */
+	if (fp_load_rlx(&n->ctl->stop) == FP_STOP_NOW) {
+		child->death.outcome = FORKPOOL_ITEM_CANCELLED;
+		child->death.code = 0;
+	}
 	settle(n, id);
 }
 

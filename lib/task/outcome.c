@@ -52,6 +52,7 @@ void fp_outcome_ran(struct fp_job *job, uint64_t begin, uint64_t end, pid_t pid)
 			continue;
 		st->attempts++;
 		st->worker = pid;
+		st->outcome = FORKPOOL_ITEM_OK;
 	}
 }
 
@@ -66,5 +67,5 @@ void fp_outcome_again(struct fp_job *job, uint64_t index, unsigned n, pid_t pid)
 bool fp_outcome_stops(struct fp_job *job, uint64_t index)
 {
 	/* OUT-F2: a stale value only runs an item that might have been spared; pairs with OUT-F1. */
-	return (job->desc.flags & FP_JOB_STOP) && index > fp_load_acq(&job->first) >> 8;
+	return index > fp_load_acq(&job->first) >> 8;
 }

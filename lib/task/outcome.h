@@ -17,7 +17,7 @@ void fp_outcome_ran(struct fp_job *job, uint64_t begin, uint64_t end, pid_t pid)
 /* Item `index` lost its worker pid in attempt number n and will run again. */
 void fp_outcome_again(struct fp_job *job, uint64_t index, unsigned n, pid_t pid);
 
-/* Is item `index` behind one that ended a job with stop_on_error? */
+/* Is item `index` behind one that is not ok?  (For a job with stop_on_error.) */
 bool fp_outcome_stops(struct fp_job *job, uint64_t index);
 
 #endif

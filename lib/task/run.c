@@ -8,7 +8,7 @@
  * I1 pos names an item before it is started (a plain store), so that a death
  *    tells which; items before it are done.
  * I2 Between strides the worker looks at two hints, `hungry` and `stop`: after
- *    every item, but after STRIDE items where items are shorter than SHORT.
+ *    every item, but about every STRIDE_NS where items are shorter than that.
  * I3 What the items printed is flushed, and what is to be known of them written
  *    down, before the chunk's word leaves RUN.
  *
@@ -26,8 +26,8 @@
 #include "task/outcome.h"
 #include "task/size.h"
 
-#define STRIDE		16
-#define SHORT		((uint64_t)64 * FP_COST_UNIT)	/* cost of an item */
+#define STRIDE_NS	1000
+#define STRIDE_MOST	64	/* items, since the next ones may be dearer */
 #define SPLIT_RUN_NS	5000	/* a chunk is split no earlier ... */
 #define SPLIT_LEFT_NS	3000	/* ... and not for less */
 #define RANGE_PARTS	4	/* calls for one chunk of a range, so that it can be split */
@@ -73,7 +73,8 @@ static uint64_t stride_of(const struct fp_claimer *c, const struct fp_chunk *chu
 	uint64_t len = chunk->end - chunk->begin, least, batch;
 
 	if (!(job->desc.flags & FP_JOB_RANGE))
-		return c->cost && c->cost < SHORT ? STRIDE : 1;
+		return c->cost ? fp_min(fp_max(STRIDE_NS * FP_COST_UNIT / c->cost, 1),
+					STRIDE_MOST) : 1;
 	batch = fp_load_rlx(&c->slot.regions[chunk->region].batch);
 	if (batch)
 		return batch;
@@ -130,11 +131,11 @@ static uint64_t run_strides(struct fp_runner *r, struct fp_chunk *chunk,
 	struct fp_claimer *c = &r->claimer;
 	struct fp_job *job = c->slot.job;
 	struct fp_ctl *ctl = c->seg->ctl;
-	bool range = job->desc.flags & FP_JOB_RANGE;
+	bool range = job->desc.flags & FP_JOB_RANGE, stops = job->desc.flags & FP_JOB_STOP;
 	uint64_t stride = stride_of(c, chunk), i = chunk->begin, to;
 
 	fp_store_rlx(&c->me->span, stride);
-	while (i < chunk->end && !fp_outcome_stops(job, i)) {
+	while (i < chunk->end && !(stops && fp_outcome_stops(job, i))) {
 		to = fp_min(stride, chunk->end - i) + i;
 		if (range)
 			run_range(job, c->me, i, to, r->pid);
