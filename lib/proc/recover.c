@@ -8,9 +8,15 @@
  *	RUN, its own, pos none         the whole chunk becomes a sub-region
  *	RUN, its own, pos in the chunk items before pos are done; the one at pos is
  *	                               crashed, or again if it has retries left; the
- *	                               rest becomes a sub-region
+ *	                               rest becomes a sub-region, or opens the one
+ *	                               it lies in anew
  *	SPLIT                          nothing: the sub-region is published
  *	DONE                           walks up and wakes the waiters once more
+ *
+ * A sub-region made here is one of the nursery's spares.  Where the claim itself
+ * lies in a spare, and is all that is not DONE there, that spare serves again in
+ * place: its parent's word stays, its generation and content change.  Else items
+ * that crash one after the other would nest spare in spare until none is left.
  *
  * Usage.  By the nursery only, after waitid() has reported the death, before
  * the id is used again.
@@ -20,6 +26,8 @@
  *    the dead worker: a pos left over from a chunk before would lose items.
  * I2 The outcome is written down before the store that returns the rest.
  * I3 Each index that is read from the segment is checked before use.
+ * I4 The intent is cleared before the id is used again: a region opened in place
+ *    leaves the dead worker's word as it was, under the old generation.
  *
  * If the owner (the nursery) dies: the pool is broken; nothing is to be mended.
  * Model: tests/models/claimlog.pml.
@@ -204,17 +212,37 @@ static bool judge(const struct claim *c, struct fp_attempts *attempts,
 	return true;
 }
 
+/* Is the claim in a spare, and the only one there that is not DONE? */
+static bool reopens(const struct fp_crew *crew, const struct claim *c)
+{
+	uint32_t spares = fp_first_sub(&crew->seg.geo, crew->workers), k;
+	uint64_t gen = fp_word_gen(c->word), w;
+
+	if (c->region < spares || fp_word_end(c->word) !=
+	    fp_tagged_value(fp_load_rlx(&c->slot.regions[c->region].extent)))
+		return false;
+	for (k = 1; k <= c->index; k++) {
+		/* REC-W2: what has been settled there is visible to whoever claims it anew; pairs with CLAIM-F1. */
+		w = fp_load_sc(c->at - k);
+		if (fp_word_gen(w) != gen || fp_word_state(w) != FP_DONE)
+			return false;
+	}
+	return true;
+}
+
 static void give_back(const struct fp_crew *crew, const struct claim *c,
 		      uint32_t sub, const struct verdict *v)
 {
+	uint64_t gen = fp_word_gen(c->word), end = fp_word_end(c->word);
+	uint64_t name = fp_load_rlx(&c->slot.regions[sub].name);
+	bool again = sub == c->region;
 	const struct fp_sub rest = {
-		.parent = c->region,
-		.index = c->index,
+		.parent = again ? fp_name_parent(name) : c->region,
+		.index = again ? fp_name_index(name) : c->index,
 		.low = v->from,
 		.len = v->end - v->from,
 		.batch = v->batch,
 	};
-	uint64_t gen = fp_word_gen(c->word), end = fp_word_end(c->word);
 
 	if (v->from >= v->end) {
 		/* REC-F1: as CLAIM-F1, in the dead worker's place; pairs with CLAIM-F2. */
@@ -223,8 +251,9 @@ static void give_back(const struct fp_crew *crew, const struct claim *c,
 		return;
 	}
 	fp_sub_fill(&crew->seg, &c->slot, c->tops, sub, &rest);
-	/* REC-P1: as CLAIM-P4, in the dead worker's place; pairs with CLAIM-C4. */
-	fp_store_sc(c->at, fp_word(gen, FP_SPLIT, sub, end));
+	if (!again)
+		/* REC-P1: as CLAIM-P4, in the dead worker's place; pairs with CLAIM-C4. */
+		fp_store_sc(c->at, fp_word(gen, FP_SPLIT, sub, end));
 }
 
 enum fp_recovered fp_recover_dead(const struct fp_crew *crew,
@@ -242,8 +271,9 @@ enum fp_recovered fp_recover_dead(const struct fp_crew *crew,
 		finish_again(crew, &c);
 	if (!c.held)
 		return FP_RECOVERED_IDLE;
-	sub = fp_sub_find(&crew->seg, &c.slot, c.tops, c.jobgen,
-			  fp_first_sub(geo, crew->workers), geo->spares);
+	sub = reopens(crew, &c) ? c.region
+		: fp_sub_find(&crew->seg, &c.slot, c.tops, c.jobgen,
+			      fp_first_sub(geo, crew->workers), geo->spares);
 	if (!sub)
 		return FP_RECOVERED_LATER;
 	find_suspect(crew, &c, death->id, &v);

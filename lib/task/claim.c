@@ -35,6 +35,9 @@
  * I7 A sub-region's entry is made anew only when its parent's word no longer
  *    names it, and after its maker has walked from the parent up: a finisher
  *    that died between completing the entry and going on can't lose the rest.
+ * I8 The nursery may open a region of its own anew in place, under the same
+ *    parent's word, when the dead worker's word is the last that is not DONE: so
+ *    deaths in what was given back do not nest without bound.
  *
  * Ordering pairs.  CLAIM-C1/-F1 (chunk handed on), CLAIM-P1/-P2 (sub-region
  * published), CLAIM-F1/-F2 (two finishers: one of them sees all DONE), JOB-D1/
@@ -204,39 +207,68 @@ static bool sub_free(const struct fp_segment *seg, const struct fp_slot *slot,
 	return true;
 }
 
+/* Generation after the entry's; clears the log when it wraps. */
+static uint64_t next_gen(const struct fp_segment *seg, const struct fp_slot *slot,
+			 uint32_t tops, uint32_t id)
+{
+	uint64_t gen = (fp_word_gen(fp_load_rlx(&slot->regions[id].name)) + 1) & FP_GEN_MASK;
+	uint32_t words, k;
+	fp_a64 *log = fp_slot_log(seg, slot, id, tops, &words);
+
+	if (gen)
+		return gen;
+	for (k = 0; k < words; k++)
+		fp_store_rlx(&log[k], 0);
+	return 1;
+}
+
 void fp_sub_fill(const struct fp_segment *seg, const struct fp_slot *slot,
 		 uint32_t tops, uint32_t id, const struct fp_sub *sub)
 {
 	struct fp_region *reg = &slot->regions[id];
-	uint64_t gen = (fp_word_gen(fp_load_rlx(&reg->name)) + 1) & FP_GEN_MASK;
-	uint32_t words, k;
-	fp_a64 *log = fp_slot_log(seg, slot, id, tops, &words);
+	uint64_t gen = next_gen(seg, slot, tops, id);
 
-	if (gen == 0) {
-		for (k = 0; k < words; k++)
-			fp_store_rlx(&log[k], 0);
-		gen = 1;
-	}
 	/* CLAIM-P1: name first, so that a reader of what follows finds the name changed; published by the SPLIT store; pairs with CLAIM-C2. */
 	fp_store_sc(&reg->name, fp_name(gen, sub->parent, sub->index));
-	/* CLAIM-P5: not before the name; pairs with CLAIM-C5. */
-	fp_store_rel(&reg->extent, fp_tagged(gen, sub->len));
 	/* CLAIM-P6: not before the name; pairs with CLAIM-C5. */
 	fp_store_rel(&reg->low, sub->low);
 	fp_store_rlx(&reg->batch, sub->batch);
 	fp_store_rlx(&reg->claim_hint, 0);
 	fp_store_rlx(&reg->done_hint, 0);
 	fp_store_rlx(&reg->cost_hint, 0);
+	/* CLAIM-P5: after all else: with it an entry that is still named (the nursery's, re-opened) can be claimed from; pairs with CLAIM-C5. */
+	fp_store_rel(&reg->extent, fp_tagged(gen, sub->len));
 	/* CLAIM-P3: before the region can be named, so that nobody passes it over; pairs with CLAIM-C3. */
 	fp_or_sc(&slot->job->used[id / 64], (uint64_t)1 << (id % 64));
 }
 
+bool fp_sub_alone(const struct fp_segment *seg, const struct fp_slot *slot,
+		  uint32_t tops, uint32_t id, uint32_t index)
+{
+	struct fp_region *reg = &slot->regions[id];
+	uint64_t gen = fp_word_gen(fp_load_rlx(&reg->name)), w;
+	uint64_t len = fp_tagged_value(fp_load_rlx(&reg->extent));
+	uint32_t words, k;
+	fp_a64 *log = fp_slot_log(seg, slot, id, tops, &words);
+
+	for (k = 0; log && k < words; k++) {
+		/* CLAIM-F4: as CLAIM-F2; pairs with CLAIM-F1. */
+		w = fp_load_sc(&log[k]);
+		if (fp_word_gen(w) != gen || (k != index && fp_word_state(w) != FP_DONE))
+			return false;
+		if (fp_word_end(w) == len)
+			return true;
+	}
+	return false;
+}
+
+/* From the end, since claimers start at the front: what is newest, and nested deepest, is drained first. */
 uint32_t fp_sub_find(const struct fp_segment *seg, const struct fp_slot *slot,
 		     uint32_t tops, uint64_t jobgen, uint32_t first, uint32_t n)
 {
 	uint32_t id;
 
-	for (id = first; id < first + n; id++)
+	for (id = first + n; id-- > first;)
 		if (sub_free(seg, slot, tops, jobgen, id))
 			return id;
 	return 0;
@@ -319,7 +351,7 @@ static bool look(const struct fp_claimer *c, uint32_t id, struct view *v)
 	v->parent = fp_load_sc(v->up);
 	if (!names(v->parent, id))
 		return false;
-	/* CLAIM-C5: acquire keeps these reads before those of unchanged(); pairs with CLAIM-P1. */
+	/* CLAIM-C5: extent before low; acquire keeps both before the reads of unchanged(); pairs with CLAIM-P5 and CLAIM-P6. */
 	extent = fp_load_acq(&v->reg->extent);
 	v->low = fp_load_acq(&v->reg->low);
 	v->len = fp_tagged_value(extent);
@@ -441,18 +473,22 @@ static bool claim_in(struct fp_claimer *c, uint32_t id, bool home,
 	return true;
 }
 
-/* Tries the sub-regions with ids in [from, to) that the job may have. */
+/*
+ * Tries the sub-regions with ids in [from, to) that the job may have, the highest
+ * first: the nursery takes the lowest that is free, so those inside others tend to
+ * come before them, and be finished, and be free again.
+ */
 static bool claim_in_subs(struct fp_claimer *c, uint32_t from, uint32_t to,
 			  struct fp_chunk *chunk)
 {
 	uint32_t i, id;
 
-	for (i = from / 64; i <= (to - 1) / 64; i++) {
+	for (i = (to - 1) / 64 + 1; i-- > from / 64;) {
 		/* CLAIM-C3: set before the region could be named; pairs with CLAIM-P3. */
 		uint64_t bits = fp_load_sc(&c->slot.job->used[i]);
 
-		for (; bits; bits &= bits - 1) {
-			id = i * 64 + (uint32_t)__builtin_ctzll(bits);
+		for (; bits; bits &= ~((uint64_t)1 << (id % 64))) {
+			id = i * 64 + 63 - (uint32_t)__builtin_clzll(bits);
 			if (id >= from && id < to && claim_in(c, id, false, chunk))
 				return true;
 		}
