@@ -3,12 +3,14 @@
  * Workloads about pools themselves: start, stop, memory, and what an idle one does.
  *
  * What other peers have left in the heap and in the libraries would make each
- * fork dearer and each worker bigger.  So every round runs every peer in a
- * fresh program (this one, with --life): it makes and stops the pool twice,
- * and the second time counts.
+ * fork dearer and each worker bigger, and so would the mere libraries of OpenMP
+ * and oneTBB.  So every round runs every peer in a fresh program (--life): it
+ * makes and stops the pool twice, and the second time counts.  For processes
+ * that program is `life`, which is `run` without those libraries.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -111,15 +113,35 @@ int bench_life_main(const char *name, unsigned workers, int dirty)
 
 /* ---- A program for it ------------------------------------------------------------------ */
 
-static void life_exec(const char *name, unsigned workers, int dirty, int out)
+/* The path of the program NAME that lies beside this one. */
+static int sibling_path(const char *name, char *ret, size_t size)
 {
-	char number[16];
+	ssize_t len = readlink("/proc/self/exe", ret, size - 1);
+	char *slash;
 
+	if (len < 0)
+		return -errno;
+	ret[len] = '\0';
+	slash = strrchr(ret, '/');
+	if (!slash || strlen(name) >= size - (size_t)(slash + 1 - ret))
+		return -ENAMETOOLONG;
+	strcpy(slash + 1, name);
+	return 0;
+}
+
+static void life_exec(const struct bench_peer *peer, unsigned workers, int dirty, int out)
+{
+	char path[PATH_MAX] = "/proc/self/exe", number[16];
+
+	if (peer->flags & BENCH_PROCESSES && sibling_path("life", path, sizeof(path)))
+		_exit(1);
 	snprintf(number, sizeof(number), "%u", workers);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (dup2(out, STDOUT_FILENO) >= 0)
-		execl("/proc/self/exe", "run", "--life", name, "--workers", number,
-		      dirty ? "--dirty" : (char *)NULL, (char *)NULL);
+	if (dup2(out, STDOUT_FILENO) < 0)
+		_exit(1);
+	execl(path, "life", "--life", peer->name, "--workers", number,
+	      dirty ? "--dirty" : (char *)NULL, (char *)NULL);
+	perror(path);
 	_exit(1);
 }
 
@@ -139,7 +161,7 @@ static int lives_read(int fd, struct life life[LIVES])
 	return count == LIVES * MEASURES ? 0 : -1;
 }
 
-static int lives_spawn(const char *name, unsigned workers, int dirty,
+static int lives_spawn(const struct bench_peer *peer, unsigned workers, int dirty,
 		       struct life life[LIVES])
 {
 	int fds[2], status = -1, err;
@@ -149,7 +171,7 @@ static int lives_spawn(const char *name, unsigned workers, int dirty,
 		return -1;
 	pid = fork();
 	if (!pid)
-		life_exec(name, workers, dirty, fds[1]);
+		life_exec(peer, workers, dirty, fds[1]);
 	close(fds[1]);
 	err = lives_read(fds[0], life);
 	if (pid < 0 || waitpid(pid, &status, 0) != pid || status)
@@ -185,10 +207,10 @@ static int round_run(const struct bench_workload *w, struct bench_table tables[M
 
 	for (i = 0; i < count; i++) {
 		unsigned index = (i + round) % count;
-		const char *name = tables[START].series[index].peer->name;
+		const struct bench_peer *peer = tables[START].series[index].peer;
 
-		bench_progress(w->name, name, round + 1);
-		if (lives_spawn(name, tables[START].workers, dirty, life))
+		bench_progress(w->name, peer->name, round + 1);
+		if (lives_spawn(peer, tables[START].workers, dirty, life))
 			return -1;
 		for (m = 0; m < MEASURES; m++) {
 			struct bench_series *s = &tables[m].series[index];

@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -231,10 +232,16 @@ static void add_pool_process(struct snapshot *snap, const char *pid)
 		snapshot_add(snap, 1, "process %s (%s)", pid, name);
 }
 
-/* Only ours: other programs make and remove names there as they like. */
+/*
+ * A pool's name bears the pid of its host.  Hosts that live and are not us are
+ * other tests, at work beside this one.
+ */
 static void add_shm_name(struct snapshot *snap, const char *name)
 {
-	if (strstr(name, "forkpool"))
+	int pid;
+
+	if (sscanf(name, "forkpool-%d-", &pid) == 1 &&
+	    (pid == getpid() || (kill(pid, 0) && errno == ESRCH)))
 		snapshot_add(snap, 1, "name /dev/shm/%s", name);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "test.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,11 +23,26 @@ TCase *test_case(Suite *suite, const char *name)
 	return tc;
 }
 
+static void *thread_nothing(void *arg)
+{
+	return arg;
+}
+
+/* ThreadSanitizer starts a thread of its own beside the program's first one. */
+static void thread_first(void)
+{
+	pthread_t thread;
+
+	if (!pthread_create(&thread, NULL, thread_nothing, NULL))
+		pthread_join(thread, NULL);
+}
+
 int test_main(Suite *suite)
 {
 	SRunner *runner = srunner_create(suite);
 	int failed;
 
+	thread_first();
 	srunner_set_fork_status(runner, CK_NOFORK);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);

@@ -26,7 +26,7 @@ pgzip=$1/doc/examples/02_pgzip
 procs=$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/main-job.XXXXXX")
-trap 'rm -rf "$work"' EXIT
+trap 'trap "" HUP INT TERM; rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
 # Milliseconds on a clock; whole seconds where date knows no finer ones.

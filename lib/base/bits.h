@@ -16,6 +16,12 @@
 #define fp_likely(x)	__builtin_expect(!!(x), 1)
 #define fp_unlikely(x)	__builtin_expect(!!(x), 0)
 
+/*
+ * For functions that end the process on the keeper's stack: AddressSanitizer
+ * does not know that stack, and would say so on standard error.
+ */
+#define FP_UNKNOWN_STACK	__attribute__((no_sanitize("address")))
+
 #define fp_container(ptr, type, member) \
 	((type *)((char *)(ptr) - offsetof(type, member)))
 

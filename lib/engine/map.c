@@ -223,6 +223,9 @@ static int run_piece(struct run *r, uint64_t b, uint64_t n)
 
 	if (r->st.own_in)
 		memcpy(r->st.in, (const char *)m->in + b * m->in_size, n * m->in_size);
+	if (r->st.own_out && m->stop_on_error)
+		/* Places of items that are not run stay as they are. */
+		memcpy(r->st.out, (char *)m->out + b * m->out_size, n * m->out_size);
 	publish(r, b, n);
 	err = await(r, b, n);
 	give_status(r, b, n, err ? FORKPOOL_ITEM_CANCELLED : FORKPOOL_ITEM_NOT_RUN);

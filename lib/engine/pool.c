@@ -68,12 +68,16 @@ static int init_slots(struct forkpool *pool)
 int fp_pool_take_slot(struct forkpool *pool, struct fp_host_slot **ret)
 {
 	struct fp_host_slot *slot;
-	int err = 0;
+	int err = 0, state;
 
+	/* A thread that were cancelled here would stay counted in `inside`. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 	while (sem_wait(&pool->free_slots))
 		;
+	pthread_setcancelstate(state, NULL);
 	slot = fp_container(cds_lfs_pop_blocking(&pool->slots), struct fp_host_slot, node);
-	if (!fp_load_rlx(&slot->taken))
+	/* POOL-T4: with the slot all that its last holder did there; pairs with POOL-T3. */
+	if (!fp_load_acq(&slot->taken))
 		err = fp_segment_take_slot(&pool->crew.seg, slot->index);
 	if (err) {
 		fp_pool_give_slot(pool, slot);
@@ -87,6 +91,8 @@ int fp_pool_take_slot(struct forkpool *pool, struct fp_host_slot **ret)
 
 void fp_pool_give_slot(struct forkpool *pool, struct fp_host_slot *slot)
 {
+	/* POOL-T3: the stack orders as much, but unseen by ThreadSanitizer; pairs with POOL-T4. */
+	fp_store_rel(&slot->taken, fp_load_rlx(&slot->taken));
 	cds_lfs_push(&pool->slots, &slot->node);
 	sem_post(&pool->free_slots);
 }
@@ -113,7 +119,8 @@ void fp_pool_leave(struct forkpool *pool)
 {
 	/* POOL-I3: what the map did is done; pairs with POOL-S2. */
 	if (fp_add_sc(&pool->inside, UINT32_MAX) == 1 &&
-	    fp_load_rlx(&pool->state) != FP_POOL_OPEN)
+	    /* POOL-I4: after POOL-I3, else we miss that somebody waits; pairs with POOL-S1. */
+	    fp_load_sc(&pool->state) != FP_POOL_OPEN)
 		fp_sys.futex_wake(&pool->inside, INT32_MAX);
 }
 
@@ -191,7 +198,6 @@ static void end_threads(struct forkpool *pool)
 
 	for (i = 0; i < pool->started; i++)
 		pthread_join(pool->threads[i], NULL);
-	pool->started = 0;
 }
 
 /* ---- Create ----------------------------------------------------------------------------------- */
@@ -297,8 +303,10 @@ static int start_inline(struct forkpool *pool)
 	int err = 0;
 
 	pool->self = (struct fp_self){ .crew = &pool->crew };
+	fp_self = &pool->self;
 	if (pool->crew.worker_init)
 		err = pool->crew.worker_init(pool->crew.worker_arg, 0, &pool->self.state);
+	fp_self = NULL;
 	return err > 0 ? -err : err;
 }
 
@@ -338,13 +346,14 @@ static void ask_to_end(struct forkpool *pool, enum fp_stop how)
 		fp_spawn_command(&pool->spawn, how == FP_STOP_NOW ? FP_CMD_STOP : FP_CMD_LEAVE);
 }
 
+/* Of a pool that was made; several threads may wait while one of them ends it. */
 static int await_workers(struct forkpool *pool, int64_t deadline)
 {
 	struct fp_ctl *ctl = pool->crew.seg.ctl;
 
 	if (pool->mode == FORKPOOL_PROCESSES)
-		return pool->spawn.stack ? fp_spawn_wait(&pool->spawn, deadline) : 0;
-	while (pool->mode == FORKPOOL_THREADS && pool->started && !fp_life_ended(ctl)) {
+		return fp_spawn_wait(&pool->spawn, deadline);
+	while (pool->mode == FORKPOOL_THREADS && !fp_life_ended(ctl)) {
 		uint32_t life = fp_load_rlx(&ctl->life);
 
 		if (!(life & FUTEX_OWNER_DIED) &&
@@ -352,6 +361,17 @@ static int await_workers(struct forkpool *pool, int64_t deadline)
 			return -ETIMEDOUT;
 	}
 	return 0;
+}
+
+static void end_inline(struct forkpool *pool)
+{
+	struct fp_self *before = fp_self;
+
+	if (!pool->crew.worker_exit)
+		return;
+	fp_self = &pool->self;
+	pool->crew.worker_exit(pool->crew.worker_arg, 0, pool->self.state);
+	fp_self = before;
 }
 
 /* Ends what await_workers() has seen leave, or must leave now.  Once. */
@@ -363,8 +383,8 @@ static void end_workers(struct forkpool *pool)
 			fp_spawn_end(&pool->spawn, PATIENCE_NS);
 		if (pool->mode == FORKPOOL_THREADS)
 			end_threads(pool);
-		if (pool->mode == FORKPOOL_INLINE && pool->crew.worker_exit)
-			pool->crew.worker_exit(pool->crew.worker_arg, 0, pool->self.state);
+		if (pool->mode == FORKPOOL_INLINE)
+			end_inline(pool);
 		pool->ended = true;
 	}
 	pthread_mutex_unlock(&pool->ending);
@@ -381,6 +401,9 @@ void fp_pool_await_end(struct forkpool *pool)
 			fp_sys.futex_wait(&ctl->life, life, FP_FOREVER);
 	}
 	fp_sys.futex_wake(&ctl->life, INT32_MAX);
+	/* A nursery that was killed is gone before its workers are; the keeper sees them off. */
+	if (pool->mode == FORKPOOL_PROCESSES)
+		fp_spawn_wait(&pool->spawn, FP_FOREVER);
 }
 
 int fp_pool_close(struct forkpool *pool)
@@ -445,8 +468,10 @@ void fp_pool_destroy(struct forkpool *pool)
 
 void fp_pool_forget(struct forkpool *pool)
 {
-	if (pool->mode == FORKPOOL_PROCESSES)
+	if (pool->mode == FORKPOOL_PROCESSES) {
 		fp_spawn_forget(&pool->spawn);
+		fp_segment_forget(&pool->crew.seg);
+	}
 	free_local(pool);
 }
 

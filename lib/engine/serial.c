@@ -17,6 +17,7 @@
 
 struct serial {
 	const struct fp_map *map;
+	const struct forkpool *pool;	/* that may be terminated; NULL inside an item */
 	int64_t report_at;
 	bool failed;
 	size_t first;
@@ -71,23 +72,32 @@ static size_t step_of(const struct fp_map *m)
 	return m->chunk ? m->chunk : fp_div_up(m->count, RANGE_PARTS);
 }
 
-static void skip_rest(const struct fp_map *m, size_t from)
+static void skip_rest(const struct fp_map *m, size_t from, int outcome)
 {
 	for (; m->status && from < m->count; from++)
-		m->status[from] = (struct forkpool_status){ .outcome = FORKPOOL_ITEM_NOT_RUN };
+		m->status[from] = (struct forkpool_status){ .outcome = outcome };
 }
 
-int fp_serial_run(const struct fp_map *m)
+static bool terminated(const struct serial *s)
 {
-	struct serial s = { .map = m, .report_at = fp_deadline(PROGRESS_NS) };
+	return s->pool && fp_load_rlx(&s->pool->state) == FP_POOL_TERMINATED;
+}
+
+static int run(const struct forkpool *pool, const struct fp_map *m)
+{
+	struct serial s = { .map = m, .pool = pool, .report_at = fp_deadline(PROGRESS_NS) };
 	size_t step = step_of(m), i, n;
 
 	for (i = 0; i < m->count && !(s.failed && m->stop_on_error); i += n) {
+		if (terminated(&s)) {
+			skip_rest(m, i, FORKPOOL_ITEM_CANCELLED);
+			return -FORKPOOL_ECANCELED;
+		}
 		n = fp_min(step, m->count - i);
 		note(&s, i, m->range ? call_range(m, i, i + n) : call_item(m, i));
 		maybe_report(&s, i + n);
 	}
-	skip_rest(m, i);
+	skip_rest(m, i, FORKPOOL_ITEM_NOT_RUN);
 	if (m->on_progress)
 		m->on_progress(m->count, m->count, m->user);
 	if (!s.failed)
@@ -97,6 +107,11 @@ int fp_serial_run(const struct fp_map *m)
 	return -FORKPOOL_EFAILED;
 }
 
+int fp_serial_run(const struct fp_map *m)
+{
+	return run(NULL, m);
+}
+
 int fp_serial_run_inline(struct forkpool *pool, const struct fp_map *map)
 {
 	struct fp_self *before = fp_self;
@@ -104,7 +119,7 @@ int fp_serial_run_inline(struct forkpool *pool, const struct fp_map *map)
 
 	pthread_mutex_lock(&pool->serial);
 	fp_self = &pool->self;
-	err = fp_serial_run(map);
+	err = run(pool, map);
 	fp_self = before;
 	pthread_mutex_unlock(&pool->serial);
 	return err;

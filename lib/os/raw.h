@@ -9,6 +9,19 @@
 #ifndef FP_OS_RAW_H
 #define FP_OS_RAW_H
 
+/* Where this thread's thread-local storage is. */
+static inline char *fp_thread_pointer(void)
+{
+	char *tp;
+
+#if defined(__x86_64__)
+	__asm__("mov %%fs:0, %0" : "=r"(tp));
+#elif defined(__aarch64__)
+	__asm__("mrs %0, tpidr_el0" : "=r"(tp));
+#endif
+	return tp;
+}
+
 static inline long fp_raw5(long nr, long a, long b, long c, long d, long e)
 {
 #if defined(__x86_64__)

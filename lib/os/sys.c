@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "base/bits.h"
+#include "os/raw.h"
 
 /* struct timespec and off_t go to the kernel as they are. */
 _Static_assert(sizeof(long) == 8 && sizeof(off_t) == 8 && sizeof(time_t) == 8,
@@ -30,6 +31,15 @@ _Static_assert(sizeof(long) == 8 && sizeof(off_t) == 8 && sizeof(time_t) == 8,
 
 #define NS_PER_S	1000000000
 #define MODE_PRIVATE	0600
+
+/* The C library tells where its rseq area is since glibc 2.35. */
+#if __has_include(<sys/rseq.h>)
+#include <sys/rseq.h>
+#define HAS_RSEQ	1
+#define RSEQ_LEAST	32u
+#else
+#define HAS_RSEQ	0
+#endif
 
 /* How long a wait for two words may miss a change of the second one. */
 #define BLIND_NS	(50 * (int64_t)1000000)
@@ -320,9 +330,19 @@ static int sys_futex_wait_two(fp_a32 *a, uint32_t va, fp_a32 *b, uint32_t vb,
 
 /* ---- Processes ------------------------------------------------------------ */
 
+/*
+ * The keeper shares its errno with the thread that made it, which may write it
+ * at that very moment; a failure must not look like the child for that.
+ */
 static pid_t sys_fork(void)
 {
-	return QUIET(fork());
+	int saved = errno, err = 0;
+	pid_t pid = fork();
+
+	if (pid < 0)
+		err = errno;
+	errno = saved;
+	return pid < 0 ? -(err ? err : EAGAIN) : pid;
 }
 
 /* The child shares memory, errno of the calling thread included, and nothing else. */
@@ -336,6 +356,25 @@ static pid_t sys_clone_vm(int (*fn)(void *), void *stack_top, void *arg, fp_a32 
 static int sys_set_robust(void *head, size_t len)
 {
 	return QUIET(syscall(SYS_set_robust_list, head, len));
+}
+
+/*
+ * A clone that shares memory starts without rseq, and what it forks does not
+ * have it either; but the C library goes on to read the area (sched_getcpu()).
+ */
+static int sys_rseq(void)
+{
+#if HAS_RSEQ
+	struct rseq *area = (void *)(fp_thread_pointer() + __rseq_offset);
+	unsigned size = fp_round_up(fp_max(__rseq_size, RSEQ_LEAST), RSEQ_LEAST);
+	int err = __rseq_size ? QUIET(syscall(SYS_rseq, area, size, 0, RSEQ_SIG)) : 0;
+
+	if (err)
+		area->cpu_id = (uint32_t)RSEQ_CPU_ID_REGISTRATION_FAILED;
+	return err;
+#else
+	return 0;
+#endif
 }
 
 static int sys_pidfd(pid_t pid)
@@ -417,6 +456,7 @@ static int sys_children(pid_t *list, int room)
 	.fork = sys_fork,				\
 	.clone_vm = sys_clone_vm,			\
 	.set_robust = sys_set_robust,			\
+	.rseq = sys_rseq,				\
 	.pidfd = sys_pidfd,				\
 	.kill = sys_kill,				\
 	.pidfd_kill = sys_pidfd_kill,			\

@@ -65,6 +65,7 @@ struct fp_sys {
 	 */
 	pid_t (*clone_vm)(int (*fn)(void *), void *stack_top, void *arg, fp_a32 *tid);
 	int (*set_robust)(void *head, size_t len);
+	int (*rseq)(void);					/* the C library's area, in a process that clone_vm's child forked */
 	int (*pidfd)(pid_t pid);
 	int (*kill)(pid_t pid, int sig);
 	int (*pidfd_kill)(int pidfd, int sig);

@@ -13,7 +13,8 @@
  *    file on the control socket (exec, and destroy).
  * I4 Deaths outside items are counted; too many of them break the pool, so that
  *    a worker that can't start is not started for ever.  A death inside an item
- *    settles that item and is progress.
+ *    settles that item and is progress; so is a worker that has settled a chunk
+ *    and is killed when it has nothing to do.
  *
  * Progress.  It waits only in poll(), and at its own end for processes that
  * have been sent SIGKILL.
@@ -49,7 +50,7 @@
 #define BACKOFF_FIRST	(10 * MS)
 #define BACKOFF_MOST	(1000 * MS)
 #define LATER		(10 * MS)	/* until a recovery that found no room is tried again */
-#define LEAVE_GRACE	(100 * MS)	/* for idle workers' exit hooks at a stop */
+#define LEAVE_GRACE	(1000 * MS)	/* for idle workers' exit hooks at a stop */
 #define ORPHANS		256
 
 enum child_state { CHILD_NONE, CHILD_ALIVE, CHILD_UNSETTLED };
@@ -59,6 +60,7 @@ struct child {
 	pid_t pid;
 	int64_t due;			/* NONE: start then; UNSETTLED: try again then */
 	struct fp_death death;		/* UNSETTLED */
+	uint64_t chunks;		/* settled under this id before it started */
 };
 
 struct nursery {
@@ -159,6 +161,15 @@ static int setup(struct nursery *n, const struct fp_nursery_args *args)
 	return n->children && n->bad ? hold_life(n->ctl) : -ENOMEM;
 }
 
+/* The keeper's clone took its thread's rseq off, which fork() hands on; without a keeper somebody waits for a sign of life. */
+static void arrive(struct nursery *n, const struct fp_nursery_args *args)
+{
+	if (args->parent)
+		fp_sys.rseq();
+	else
+		fp_sys.send(n->control, "", 1);
+}
+
 /* ---- Ends ------------------------------------------------------------------------------ */
 
 static void kill_workers(struct nursery *n)
@@ -191,7 +202,7 @@ static void kill_orphans(struct nursery *n)
 			fp_sys.kill(list[i], SIGKILL);
 }
 
-static _Noreturn void end(struct nursery *n)
+static _Noreturn FP_UNKNOWN_STACK void end(struct nursery *n)
 {
 	siginfo_t info;
 
@@ -224,6 +235,11 @@ static void clear_worker(struct fp_worker *w)
 
 static void bad_death(struct nursery *n, struct child *child);
 
+static uint64_t settled_by(const struct nursery *n, uint32_t id)
+{
+	return fp_load_rlx(&fp_segment_worker(&n->crew->seg, id)->chunks);
+}
+
 static void start_worker(struct nursery *n, uint32_t id)
 {
 	struct fp_worker *w = fp_segment_worker(&n->crew->seg, id);
@@ -231,6 +247,7 @@ static void start_worker(struct nursery *n, uint32_t id)
 	pid_t self = getpid(), pid;
 
 	clear_worker(w);
+	child->chunks = settled_by(n, id);
 	pid = fp_sys.fork();
 	if (pid == 0) {
 		if (n->host >= 0)
@@ -259,7 +276,7 @@ static uint64_t progress(struct nursery *n)
 	uint32_t id;
 
 	for (id = 0; id < n->crew->workers; id++)
-		sum += fp_load_rlx(&fp_segment_worker(&n->crew->seg, id)->chunks);
+		sum += settled_by(n, id);
 	return sum;
 }
 
@@ -323,7 +340,7 @@ static void settle(struct nursery *n, uint32_t id)
 	child->due = 0;
 	if (r == FP_RECOVERED_ITEM)
 		n->bad_row = 0;
-	else if (!n->leaving)
+	else if (!n->leaving && settled_by(n, id) == child->chunks)
 		bad_death(n, child);
 	fp_store_rlx(&fp_segment_worker(&n->crew->seg, id)->intent, FP_INTENT_NONE);
 	fp_wake_all(n->ctl);
@@ -379,6 +396,9 @@ static void report(struct nursery *n, const siginfo_t *info)
 			worker_ended(n, id, info);
 		return;
 	}
+	/* An orphan that we killed: what it had forked is ours now, and goes too. */
+	if (info->si_code == CLD_KILLED && info->si_status == SIGKILL)
+		kill_orphans(n);
 }
 
 static void reap(struct nursery *n)
@@ -462,7 +482,7 @@ static void turn(struct nursery *n)
 		reap(n);
 }
 
-void fp_nursery_main(const struct fp_nursery_args *args)
+FP_UNKNOWN_STACK void fp_nursery_main(const struct fp_nursery_args *args)
 {
 	struct nursery n = {
 		.crew = args->crew,
@@ -477,6 +497,7 @@ void fp_nursery_main(const struct fp_nursery_args *args)
 		break_pool(&n, err);
 		_exit(1);
 	}
+	arrive(&n, args);
 	for (;;)
 		turn(&n);
 }

@@ -7,7 +7,8 @@
  *	other generation, or not its   nothing: there was no claim
  *	RUN, its own, pos none         the whole chunk becomes a sub-region
  *	RUN, its own, pos in the chunk items before pos are done; the one at pos is
- *	                               crashed, or again if it has retries left; the
+ *	                               crashed, or again if it has retries left, or
+ *	                               done if its error is written down already; the
  *	                               rest becomes a sub-region, or opens the one
  *	                               it lies in anew
  *	SPLIT                          nothing: the sub-region is published
@@ -199,6 +200,10 @@ static bool judge(const struct claim *c, struct fp_attempts *attempts,
 	if (!v->started)
 		return true;
 	fp_outcome_ran(job, v->begin, v->pos, d->pid);
+	if (fp_outcome_failed(job, v->pos, d->pid)) {
+		v->from = v->to;
+		return true;
+	}
 	if (job->desc.retries && v->to - v->pos == 1)
 		return judge_retry(c, attempts, d, v);
 	if (job->desc.retries) {

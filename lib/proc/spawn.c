@@ -9,9 +9,11 @@
  * glibc's fork() once, while the creating thread waits (so that thread's TLS is
  * the keeper's to use, and glibc's locks are handled as for any fork: a raw
  * clone of a threaded host would copy held locks).  From then on it makes raw
- * system calls only: it waits for the nursery, kills what is left of its
- * process group, and ends.  Since it lives as long as the nursery, the nursery
- * is never given to a reaper.
+ * system calls only: it waits for the nursery, kills and reaps what that left
+ * behind, and ends.  Since it lives as long as the nursery, the nursery
+ * is never given to a reaper.  It reaps for its descendants too: when the nursery
+ * is killed, its workers become the keeper's children, and the keeper's end says
+ * that they are gone.
  *
  * Where such a clone is refused (valgrind, some sandboxes) a plain double fork
  * takes its place: then the host sees one SIGCHLD during create, and the nursery
@@ -28,6 +30,8 @@
 #include "proc/spawn.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
@@ -36,6 +40,8 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include <forkpool.h>
 
 #include "os/raw.h"
 #include "os/sys.h"
@@ -60,7 +66,50 @@
 
 /* ---- The keeper ------------------------------------------------------------------------- */
 
-static void keep(struct fp_spawn *s)
+/*
+ * Kills our children: what the nursery did not take along.  False where they
+ * are not told.
+ */
+static bool kill_children(void)
+{
+	long fd = fp_raw5(SYS_openat, AT_FDCWD, (long)"/proc/thread-self/children", O_RDONLY, 0, 0);
+	char list[1024];
+	long n = fd < 0 ? fd : fp_raw5(SYS_read, fd, (long)list, sizeof(list), 0, 0), i;
+	pid_t pid = 0;
+
+	if (fd >= 0)
+		fp_raw5(SYS_close, fd, 0, 0, 0, 0);
+	/* A number that is cut off at the end of the list has no space behind it. */
+	for (i = 0; i < n; i++) {
+		if (list[i] >= '0' && list[i] <= '9') {
+			pid = pid * 10 + list[i] - '0';
+			continue;
+		}
+		if (pid > 0)
+			fp_raw5(SYS_kill, pid, SIGKILL, 0, 0, 0);
+		pid = 0;
+	}
+	return n >= 0;
+}
+
+/*
+ * The nursery has ended, in order or not.  Workers, and what items forked, are
+ * killed and waited for: at least those that stayed in the nursery's group.
+ */
+static void see_off(pid_t nursery)
+{
+	siginfo_t info;
+	bool all;
+
+	fp_raw5(SYS_kill, -nursery, SIGKILL, 0, 0, 0);
+	do
+		all = kill_children();
+	while (fp_raw5(SYS_waitid, all ? P_ALL : P_PGID, all ? 0 : nursery, (long)&info,
+		       WEXITED | __WALL, 0) == 0);
+}
+
+/* No frame of the keeper's is ever unwound, so none may leave marks for AddressSanitizer. */
+static FP_UNKNOWN_STACK void keep(struct fp_spawn *s)
 {
 	pid_t nursery = s->nursery_pid;
 	siginfo_t info;
@@ -72,18 +121,18 @@ static void keep(struct fp_spawn *s)
 	if (nursery > 0) {
 		fp_raw5(SYS_prctl, PR_SET_NAME, (long)"fp-keeper", 0, 0, 0);
 		fp_raw5(SYS_waitid, P_PID, nursery, (long)&info, WEXITED | WNOWAIT, 0);
-		fp_raw5(SYS_kill, -nursery, SIGKILL, 0, 0, 0);
-		fp_raw5(SYS_waitid, P_PID, nursery, (long)&info, WEXITED, 0);
+		see_off(nursery);
 	}
 	for (;;)
 		fp_raw5(SYS_exit, 0, 0, 0, 0, 0);
 }
 
-static int keeper_main(void *arg)
+static FP_UNKNOWN_STACK int keeper_main(void *arg)
 {
 	struct fp_spawn *s = arg;
 
 	s->args.parent = getpid();
+	fp_raw5(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	s->nursery_pid = fp_sys.fork();
 	if (s->nursery_pid == 0)
 		fp_nursery_main(&s->args);
@@ -133,6 +182,13 @@ static int start_keeper(struct fp_spawn *s)
 	return s->nursery_pid < 0 ? (int)s->nursery_pid : 0;
 }
 
+static void close_file(int *fd)
+{
+	if (*fd >= 0)
+		fp_sys.close(*fd);
+	*fd = -1;
+}
+
 /* ---- Without a keeper ---------------------------------------------------------------------- */
 
 static int double_fork(struct fp_spawn *s)
@@ -150,9 +206,30 @@ static int double_fork(struct fp_spawn *s)
 		_exit(s->nursery_pid < 0 ? (int)-s->nursery_pid : 0);
 	}
 	info.si_status = 0;
+	info.si_code = CLD_EXITED;
 	while (fp_sys.wait(P_PID, (id_t)middle, &info, WEXITED) == -EINTR)
 		;
-	return -info.si_status;
+	return info.si_code == CLD_EXITED ? -info.si_status : -FORKPOOL_ECRASHED;
+}
+
+/*
+ * Until `life` is held nobody would notice the nursery's death: it says so on
+ * the socket, whose end of file is its death.
+ */
+static int await_nursery(struct fp_spawn *s)
+{
+	struct fp_ctl *ctl = s->crew->seg.ctl;
+	ssize_t n;
+	char byte;
+
+	close_file(&s->args.control);
+	do
+		n = fp_sys.recv(s->control, &byte, 1);
+	while (n == -EINTR);
+	if (n == 1)
+		return 0;
+	return fp_load_rlx(&ctl->start_error) ? fp_load_rlx(&ctl->start_error)
+					      : -FORKPOOL_ECRASHED;
 }
 
 /* ---- Host side ------------------------------------------------------------------------------- */
@@ -175,13 +252,6 @@ static int open_files(struct fp_spawn *s)
 	return s->control < 0 ? s->control : s->args.control < 0 ? s->args.control : 0;
 }
 
-static void close_file(int *fd)
-{
-	if (*fd >= 0)
-		fp_sys.close(*fd);
-	*fd = -1;
-}
-
 static void free_all(struct fp_spawn *s)
 {
 	close_file(&s->args.host);
@@ -201,7 +271,6 @@ static void reap_keeper(struct fp_spawn *s)
 		return;
 	while (fp_sys.wait(P_PID, (id_t)s->keeper_pid, &info, WEXITED | __WALL) == -EINTR)
 		;
-	s->keeper_pid = 0;
 }
 
 /* With all signals blocked, which keeper and nursery inherit. */
@@ -213,8 +282,11 @@ static int make_processes(struct fp_spawn *s)
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	err = start_keeper(s);
-	if (s->keeper_pid == 0 && (err == -EINVAL || err == -ENOSYS || err == -EPERM))
+	if (s->keeper_pid == 0 && (err == -EINVAL || err == -ENOSYS || err == -EPERM)) {
 		err = double_fork(s);
+		if (!err)
+			err = await_nursery(s);
+	}
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return err;
 }
@@ -240,6 +312,8 @@ int fp_spawn_start(struct fp_spawn *s, const struct fp_crew *crew)
 	close_file(&s->args.control);
 	if (s->nursery_pid > 0)
 		s->nursery = fp_sys.pidfd(s->nursery_pid);
+	if (s->nursery >= 0)
+		s->nursery = fp_sys.above_stdio(s->nursery);
 	return 0;
 }
 
@@ -259,8 +333,11 @@ int fp_spawn_wait(struct fp_spawn *s, int64_t deadline)
 	for (;;) {
 		/* SPAWN-K3: 0 from the kernel, at the keeper's end; pairs with SPAWN-K1. */
 		w = fp_load_acq(word);
-		if (keeper ? w == 0 : fp_life_ended(s->crew->seg.ctl))
+		if (keeper ? w == 0 : fp_life_ended(s->crew->seg.ctl)) {
+			/* The kernel wakes one; that one wakes the rest. */
+			fp_sys.futex_wake(word, INT_MAX);
 			return 0;
+		}
 		if (fp_sys.futex_wait(word, w, deadline) == -ETIMEDOUT)
 			return -ETIMEDOUT;
 	}

@@ -195,7 +195,7 @@ int fp_worker_run(struct fp_self *self, const struct fp_crew *crew, unsigned id,
 void __gcov_dump(void);
 #endif
 
-static void leave_process(int status)
+static _Noreturn FP_UNKNOWN_STACK void leave_process(int status)
 {
 	fflush(stdout);
 #ifdef FP_COVERAGE
@@ -205,7 +205,7 @@ static void leave_process(int status)
 }
 
 /* exit() in an item: none of the host's handlers, none of its files (I2). */
-static void on_item_exit(int status, void *unused)
+static FP_UNKNOWN_STACK void on_item_exit(int status, void *unused)
 {
 	(void)unused;
 	leave_process(status);
@@ -219,9 +219,10 @@ static void name_process(unsigned id)
 	fp_sys.prctl(PR_SET_NAME, (unsigned long)name);
 }
 
-void fp_worker_process(const struct fp_crew *crew, unsigned id, pid_t parent)
+FP_UNKNOWN_STACK void fp_worker_process(const struct fp_crew *crew, unsigned id,
+					pid_t parent)
 {
-	static struct fp_self self;
+	struct fp_self self;	/* here, not static: this page is the worker's own anyway */
 	sigset_t none;
 
 	fp_sys.prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -233,5 +234,4 @@ void fp_worker_process(const struct fp_crew *crew, unsigned id, pid_t parent)
 	sigemptyset(&none);
 	pthread_sigmask(SIG_SETMASK, &none, NULL);
 	leave_process(fp_worker_run(&self, crew, id, true) ? 1 : 0);
-	abort();	/* not reached; leave_process() does not return */
 }

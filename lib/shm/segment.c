@@ -190,15 +190,25 @@ int fp_segment_create(struct fp_segment *seg, uint32_t workers, size_t arena_siz
 	return 0;
 }
 
-void fp_segment_destroy(struct fp_segment *seg)
+static void unmap(struct fp_segment *seg, void *from, size_t size)
 {
 	if (!seg->ctl)
 		return;
-	fp_sys.unmap(seg->ctl, seg->geo.ctl_size + seg->arena_size);
+	fp_sys.unmap(from, size);
 	if (seg->fd >= 0)
 		fp_sys.close(seg->fd);
 	seg->ctl = NULL;
 	seg->fd = -1;
+}
+
+void fp_segment_destroy(struct fp_segment *seg)
+{
+	unmap(seg, seg->ctl, seg->geo.ctl_size + seg->arena_size);
+}
+
+void fp_segment_forget(struct fp_segment *seg)
+{
+	unmap(seg, seg->arena, seg->arena_size);
 }
 
 int fp_segment_take_slot(struct fp_segment *seg, uint32_t slot)

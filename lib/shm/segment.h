@@ -31,6 +31,9 @@ size_t fp_arena_default(void);
 int fp_segment_create(struct fp_segment *seg, uint32_t workers, size_t arena_size);
 void fp_segment_destroy(struct fp_segment *seg);
 
+/* The same in a child forked later, where the control part is not mapped: something else may lie there. */
+void fp_segment_forget(struct fp_segment *seg);
+
 /* Takes room in the file for a slot, before its first job.  0 or -ENOMEM ... */
 int fp_segment_take_slot(struct fp_segment *seg, uint32_t slot);
 

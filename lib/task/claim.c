@@ -242,33 +242,12 @@ void fp_sub_fill(const struct fp_segment *seg, const struct fp_slot *slot,
 	fp_or_sc(&slot->job->used[id / 64], (uint64_t)1 << (id % 64));
 }
 
-bool fp_sub_alone(const struct fp_segment *seg, const struct fp_slot *slot,
-		  uint32_t tops, uint32_t id, uint32_t index)
-{
-	struct fp_region *reg = &slot->regions[id];
-	uint64_t gen = fp_word_gen(fp_load_rlx(&reg->name)), w;
-	uint64_t len = fp_tagged_value(fp_load_rlx(&reg->extent));
-	uint32_t words, k;
-	fp_a64 *log = fp_slot_log(seg, slot, id, tops, &words);
-
-	for (k = 0; log && k < words; k++) {
-		/* CLAIM-F4: as CLAIM-F2; pairs with CLAIM-F1. */
-		w = fp_load_sc(&log[k]);
-		if (fp_word_gen(w) != gen || (k != index && fp_word_state(w) != FP_DONE))
-			return false;
-		if (fp_word_end(w) == len)
-			return true;
-	}
-	return false;
-}
-
-/* From the end, since claimers start at the front: what is newest, and nested deepest, is drained first. */
 uint32_t fp_sub_find(const struct fp_segment *seg, const struct fp_slot *slot,
 		     uint32_t tops, uint64_t jobgen, uint32_t first, uint32_t n)
 {
 	uint32_t id;
 
-	for (id = first + n; id-- > first;)
+	for (id = first; id < first + n; id++)
 		if (sub_free(seg, slot, tops, jobgen, id))
 			return id;
 	return 0;
@@ -339,8 +318,8 @@ static bool look(const struct fp_claimer *c, uint32_t id, struct view *v)
 
 	v->id = id;
 	v->reg = &c->slot.regions[id];
-	/* CLAIM-C2: the entry as published; checked against its parent's word below and in unchanged(); pairs with CLAIM-P4. */
-	v->name = fp_load_acq(&v->reg->name);
+	/* CLAIM-C2: the entry as published; checked against its parent's word below and in unchanged(); sc: a sleeper's last look passes here; pairs with CLAIM-P4. */
+	v->name = fp_load_sc(&v->reg->name);
 	v->gen = fp_word_gen(v->name);
 	v->up = fp_claim_word(c->seg, &c->slot, c->tops, fp_name_parent(v->name),
 			      fp_name_index(v->name));

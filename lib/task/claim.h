@@ -73,10 +73,6 @@ uint32_t fp_sub_find(const struct fp_segment *seg, const struct fp_slot *slot,
 void fp_sub_fill(const struct fp_segment *seg, const struct fp_slot *slot,
 		 uint32_t tops, uint32_t id, const struct fp_sub *sub);
 
-/* Is the word at index the only one of a closed region that is not DONE? */
-bool fp_sub_alone(const struct fp_segment *seg, const struct fp_slot *slot,
-		  uint32_t tops, uint32_t id, uint32_t index);
-
 /* Wakes whoever sleeps on a job's word. */
 void fp_job_wake(struct fp_job *job);
 

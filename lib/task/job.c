@@ -81,7 +81,8 @@ static void build_regions(const struct fp_slot *s, uint64_t gen, uint32_t tops,
 		fp_store_rlx(&reg->extent, fp_tagged(g, next - low));
 		fp_store_rlx(&reg->low, low);
 		fp_store_rlx(&reg->batch, 0);
-		fp_store_rlx(&s->root[q - 1], fp_word(g, FP_SPLIT, q, q));
+		/* JOB-R1: after the region's name, so that a late walk that finds this word finds the name changed; pairs with CLAIM-U3. */
+		fp_store_rel(&s->root[q - 1], fp_word(g, FP_SPLIT, q, q));
 		low = next;
 	}
 }
@@ -142,7 +143,8 @@ static uint64_t look(struct fp_ctl *ctl, struct fp_job *job, uint64_t gen, int *
 			return w;
 		*ret = -EOWNERDEAD;
 	} else {
-		*ret = w == fp_job_word(gen, FP_JOB_DONE) ? 0 : -ECANCELED;
+		/* A cancel that came too late changes nothing. */
+		*ret = FP_JOB_GEN(w) == gen && (w & FP_JOB_DONE) ? 0 : -ECANCELED;
 	}
 	return 0;
 }
@@ -185,8 +187,8 @@ int fp_job_wait(const struct fp_segment *seg, uint32_t slot, uint64_t gen,
 					  &ctl->life, life, deadline) == -ETIMEDOUT)
 			return look(ctl, job, gen, &ret) ? -ETIMEDOUT : ret;
 	}
-	if (ret == -EOWNERDEAD)
-		/* The kernel wakes one; that one wakes the rest. */
+	if (fp_life_ended(ctl))
+		/* The kernel wakes one; that one wakes the rest, also when its own job was done in time. */
 		fp_sys.futex_wake(&ctl->life, INT32_MAX);
 	return ret;
 }

@@ -15,6 +15,10 @@
 
 #include <forkpool.h>
 
+_Static_assert(offsetof(struct forkpool_status, worker) ==
+	       offsetof(struct forkpool_status, attempts) + sizeof(unsigned),
+	       "attempts and worker are one word");
+
 static void lower_first(struct fp_job *job, uint64_t index, int outcome)
 {
 	uint64_t mine = fp_first(index, outcome);
@@ -39,6 +43,24 @@ void fp_outcome_record(struct fp_job *job, uint64_t index, int outcome,
 	lower_first(job, index, outcome);
 }
 
+/*
+ * attempts and worker lie side by side and are stored at once, after all else: a
+ * death between two stores would count the attempt once more, or leave the item
+ * as it was before.
+ */
+static void count_attempt(struct forkpool_status *st, pid_t pid)
+{
+	struct __attribute__((packed, may_alias)) both {
+		volatile uint64_t word;
+	} *at = (struct both *)((char *)st + offsetof(struct forkpool_status, attempts));
+	const union {
+		struct { unsigned attempts; pid_t worker; } part;
+		uint64_t word;
+	} now = { .part = { st->attempts + 1, pid } };
+
+	at->word = now.word;
+}
+
 void fp_outcome_ran(struct fp_job *job, uint64_t begin, uint64_t end, pid_t pid)
 {
 	struct forkpool_status *st;
@@ -50,9 +72,8 @@ void fp_outcome_ran(struct fp_job *job, uint64_t begin, uint64_t end, pid_t pid)
 		st = &job->desc.status[i];
 		if (st->worker == pid)
 			continue;
-		st->attempts++;
-		st->worker = pid;
 		st->outcome = FORKPOOL_ITEM_OK;
+		count_attempt(st, pid);
 	}
 }
 
@@ -62,6 +83,18 @@ void fp_outcome_again(struct fp_job *job, uint64_t index, unsigned n, pid_t pid)
 		return;
 	job->desc.status[index].attempts = n;
 	job->desc.status[index].worker = pid;
+	/* Until it runs again, which may not come about; then the host says why. */
+	job->desc.status[index].outcome = FORKPOOL_ITEM_CANCELLED;
+}
+
+bool fp_outcome_failed(struct fp_job *job, uint64_t index, pid_t pid)
+{
+	const struct forkpool_status *st = job->desc.status ? &job->desc.status[index] : NULL;
+	bool noted = st && st->worker == pid && st->outcome == FORKPOOL_ITEM_FAILED;
+
+	if (noted)
+		lower_first(job, index, FORKPOOL_ITEM_FAILED);
+	return noted || fp_load_rlx(&job->first) == fp_first(index, FORKPOOL_ITEM_FAILED);
 }
 
 bool fp_outcome_stops(struct fp_job *job, uint64_t index)

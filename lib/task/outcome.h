@@ -17,6 +17,12 @@ void fp_outcome_ran(struct fp_job *job, uint64_t begin, uint64_t end, pid_t pid)
 /* Item `index` lost its worker pid in attempt number n and will run again. */
 void fp_outcome_again(struct fp_job *job, uint64_t index, unsigned n, pid_t pid);
 
+/*
+ * Had item `index` returned an error in process pid before that died?  Then it
+ * has ended; makes sure that all of it is written down.
+ */
+bool fp_outcome_failed(struct fp_job *job, uint64_t index, pid_t pid);
+
 /* Is item `index` behind one that is not ok?  (For a job with stop_on_error.) */
 bool fp_outcome_stops(struct fp_job *job, uint64_t index);
 

@@ -33,8 +33,9 @@
 #define RANGE_PARTS	4	/* calls for one chunk of a range, so that it can be split */
 #define RANGE_LEAST_NS	2000	/* but none shorter than this */
 
-static void run_items(struct fp_job *job, struct fp_worker *me, uint64_t i,
-		      uint64_t end, pid_t pid)
+/* Returns where it ended: behind the first that failed, where that stops the job. */
+static uint64_t run_items(struct fp_job *job, struct fp_worker *me, uint64_t i,
+			  uint64_t end, pid_t pid)
 {
 	forkpool_fn *fn = (forkpool_fn *)job->desc.fn;
 	size_t in_size = job->desc.in_size, out_size = job->desc.out_size;
@@ -47,11 +48,15 @@ static void run_items(struct fp_job *job, struct fp_worker *me, uint64_t i,
 	for (; i < end; i++) {
 		fp_store_rlx(&me->pos, i);
 		code = fn(arg, (const void *)in, (void *)out);
-		if (fp_unlikely(code != 0))
+		if (fp_unlikely(code != 0)) {
 			fp_outcome_record(job, i, FORKPOOL_ITEM_FAILED, code, pid);
+			if (job->desc.flags & FP_JOB_STOP)
+				return i + 1;
+		}
 		in += in_size;
 		out += out_size;
 	}
+	return end;
 }
 
 static void run_range(struct fp_job *job, struct fp_worker *me, uint64_t i,
@@ -140,7 +145,7 @@ static uint64_t run_strides(struct fp_runner *r, struct fp_chunk *chunk,
 		if (range)
 			run_range(job, c->me, i, to, r->pid);
 		else
-			run_items(job, c->me, i, to, r->pid);
+			to = run_items(job, c->me, i, to, r->pid);
 		i = to;
 		if (fp_unlikely(fp_load_rlx(&ctl->stop) == FP_STOP_NOW)) {
 			*leave = true;

@@ -13,7 +13,7 @@ expect_named() {	# FILE WORD MAKEFILE
 	}
 }
 
-for file in tests/*/*.c tests/*/*.sh; do
+for file in tests/*.[ch] tests/*/*.[ch] tests/*/*.sh tests/*/*.pml; do
 	[ -e "$file" ] || continue
 	word=${file#tests/}
 	expect_named "$file" "${word%.c}(\.c)?" tests/Makefile.am

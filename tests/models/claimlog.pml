@@ -23,7 +23,7 @@
  * as some region is open, POST=1 the check after the claim as a step with its
  * undo (else it is asserted never to fail), LIFT=1 recovery re-opens a region
  * of its own in place when only the dead one's chunk is left there.
- * M=name of a mutant below.
+ * M=number of a mutant below.
  */
 #ifndef W
 #define W 2
@@ -456,7 +456,9 @@ recover:
 #if LIFT
 	:: atomic { LIFTABLE -> goto lift }
 #endif
-#if NN > 0
+#if NN == 0
+	:: atomic { false -> skip }
+#else
 	:: atomic { NURSERY_FREE(RT + 1 + W) -> e = RT + 1 + W; break }
 #if NN > 1
 	:: atomic { NURSERY_FREE(RT + 2 + W) -> e = RT + 2 + W; break }

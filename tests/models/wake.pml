@@ -15,7 +15,8 @@
  * until it has left it, and only then its stop is reported; when continued it
  * tries the wait again.
  *
- * -D: W workers, JOBS, UNITS a job, SPL, CB kills, SB stops, M mutant.
+ * -D: W workers, JOBS, UNITS a job, SPL, CB kills, SB stops, BACKOFF=1 an id is
+ * not used again after a death (as when crash loops are slowed down), M mutant.
  */
 #ifndef W
 #define W 2
@@ -38,6 +39,9 @@
 #ifndef M
 #define M 0
 #endif
+#ifndef BACKOFF
+#define BACKOFF 0
+#endif
 
 #define NO_BROADCAST		1	/* the nursery wakes nobody after a death */
 #define NO_STOP_BROADCAST	2	/* ... after a stop */
@@ -50,7 +54,6 @@
 #define EARLY_LOOK		9	/* the host looks at the sleepers before it publishes */
 #define BLIND_WAITER		10	/* the host sleeps without setting WAITER */
 #define BITS_KEPT		11	/* the nursery leaves the bits of the dead set (harmless) */
-#define LATE_LIVE		12	/* the broadcast comes before the id is used again (harmless) */
 
 #define NU	(UNITS + SPL)
 #define NONE	0
@@ -73,14 +76,14 @@ byte iu[W], ig[W];			/* intent */
 
 byte queue;				/* asleep in the kernel, on ec */
 bool hqueue;				/* the host, on the job word */
-byte fz, dead, settling, rep, cb = CB, sb = SB;
+byte fz, dead, gone, settling, rep, cb = CB, sb = SB;
 bool fin;
 byte completions;
 
 #define BIT(x)	(1 << (x))
 #define MOVED	((moved >> id) & 1)
-#define LIVE	(!(((fz | dead) >> id) & 1))
-#define KILL	atomic { id < W && cb > 0 && !fin && !((dead >> id) & 1) -> \
+#define LIVE	(!(((fz | dead | gone) >> id) & 1))
+#define KILL	atomic { id < W && cb > 0 && !fin && !(((dead | gone) >> id) & 1) -> \
 			cb--; dead = dead | BIT(id); moved = moved | BIT(id); fz = fz & ~BIT(id); settling = settling & ~BIT(id); \
 			queue = queue & ~BIT(id); goto died }
 #define S(x)	do :: atomic { LIVE -> x; break } :: KILL od
@@ -204,12 +207,8 @@ end:	atomic {
 #endif
 	:: else
 	fi;
-#if M == LATE_LIVE
-#define USE_AGAIN	skip
-#else
-#define USE_AGAIN	if :: isdead -> dead = dead & ~BIT(v) :: else fi
-#endif
-	S( USE_AGAIN );
+	/* The new worker looks for work before anything else; with a back-off it does not come. */
+	S( if :: isdead -> dead = dead & ~BIT(v); gone = gone | (BACKOFF << v) :: else fi );
 	if
 	:: M == EARLY_BROADCAST || (M == NO_BROADCAST && isdead) || (M == NO_STOP_BROADCAST && !isdead) -> skip
 	:: else ->
@@ -217,7 +216,6 @@ end:	atomic {
 		S( queue = 0 )
 	fi;
 	atomic {
-		if :: isdead -> dead = dead & ~BIT(v) :: else fi;
 		isdead = 0; v = 0; g = 0; i = 0;
 		goto idle
 	};
@@ -265,7 +263,7 @@ out:	skip
  * `settling` sends it.
  */
 #if SB
-#define STOP(x)	atomic { sb > 0 && !fin && !((dead >> x) & 1) && !((fz >> x) & 1) -> sb--; \
+#define STOP(x)	atomic { sb > 0 && !fin && !(((dead | gone) >> x) & 1) && !((fz >> x) & 1) -> sb--; \
 		if :: fz = fz | BIT(x); unreported = unreported | BIT(x) \
 		   :: rep = rep | BIT(x); \
 		      if :: (queue >> x) & 1 -> queue = queue & ~BIT(x); settling = settling | BIT(x) :: else fi fi }
@@ -303,7 +301,7 @@ init
 			i++
 		   :: else -> break od;
 		/* Nothing open may be left to sleepers, and the host may not sleep on a job that is done. */
-		assert(fin || fz == (1 << W) - 1 || (held && !WORK && dead == 0));
+		assert(fin || (fz | gone) == (1 << W) - 1 || (held && !WORK && dead == 0));
 		assert(fin || jst == RUN)
 	}
 }

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -200,15 +201,16 @@ END_TEST
 
 START_TEST(a_name_in_shm_is_found)
 {
-	const char *name = "/forkpool-guard-test";
+	char name[64];
 	int fd;
 
 	if (access("/dev/shm", W_OK))
 		return;
+	snprintf(name, sizeof(name), "/forkpool-%d-test", (int)getpid());
 	guard_begin();
 	fd = shm_open(name, O_CREAT | O_RDWR, 0600);
 	close(fd);
-	expect_left("/dev/shm/forkpool-guard-test");
+	expect_left(name);
 	shm_unlink(name);
 	expect_nothing();
 }

@@ -1,0 +1,574 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A worker killed, or stopped, at every instruction of its paths.
+ *
+ * One worker is brought to the start of a path, taken k instructions further,
+ * and killed there: then the job must end, each item have run once and be ok or,
+ * one at most, be reported as crashed (promise P1).  Or it is stopped there:
+ * then the others must finish everything but what it holds (P9), and all is
+ * well when it goes on.  k = 0, 1, 2 ... to the end of the path; a sample of
+ * them, unless FORKPOOL_TORTURE is set.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <forkpool.h>
+
+#include "engine/pool.h"
+#include "os/sys.h"
+#include "sync/idle.h"
+#include "task/check.h"
+#include "task/claim.h"
+#include "task/job.h"
+#include "task/run.h"
+#include "test.h"
+#include "trace.h"
+
+#define SAMPLES		14u		/* points of a path in the small form */
+#define MOST_STEPS	20000u		/* longer paths are an endless loop */
+#define MOST_ITEMS	256u
+#define CAP_MS		20000		/* nothing takes so long */
+#define CAP_NS		(CAP_MS * (int64_t)1000000)
+#define PASS_MS		20		/* not alone, it may come too late to pass by */
+#define DEATHS		6u		/* of a pool: outside items, too many break it */
+#define ARENA		((size_t)1 << 20)
+
+/* In the segment. */
+struct shared {
+	fp_a32 ran[MOST_ITEMS];
+	uint32_t in[MOST_ITEMS], out[MOST_ITEMS];
+	struct forkpool_status status[MOST_ITEMS];
+	int64_t item_ns;
+};
+
+/* When the job is published. */
+enum moment {
+	FIRST,			/* and so takes the worker to the path */
+	ASLEEP,			/* when the worker sleeps, which wakes it */
+	LAST,			/* when it is dead or stopped */
+};
+
+struct path {
+	const char *name;
+	uintptr_t start, until;
+	enum moment publish;
+	bool alone;		/* the others stand still until it is dead or stopped */
+	unsigned workers;
+	uint32_t count, chunk;
+	uint32_t flags;		/* enum fp_job_flags */
+	uint32_t retries;
+	int64_t item_ns;
+};
+
+#define FN(fn)	((uintptr_t)(fn))
+
+static struct {
+	struct forkpool *pool;
+	struct fp_segment *seg;
+	struct fp_host_slot *slot;
+	struct shared *sh;
+	unsigned workers, deaths;
+	pid_t killed;
+
+	/* One point. */
+	const struct path *path;
+	unsigned k;
+	uint32_t victim;
+	struct trace traces[2];
+	bool published;
+
+	/* Sums. */
+	unsigned points, crashes, missed, stops;
+} h;
+
+/* ---- Items ---------------------------------------------------------------------------------- */
+
+static void run_one(struct shared *sh, uint32_t i)
+{
+	int64_t until = sh->item_ns ? fp_sys.clock() + sh->item_ns : 0;
+
+	fp_add_sc(&sh->ran[i], 1);
+	while (until && fp_sys.clock() < until)
+		fp_pause();
+	sh->out[i] = 3 * sh->in[i] + 1;
+}
+
+static int item(void *arg, const void *in, void *out)
+{
+	const uint32_t *x = in;
+
+	(void)out;
+	run_one(arg, *x);
+	return 0;
+}
+
+static int range(void *arg, size_t begin, size_t end)
+{
+	for (; begin < end; begin++)
+		run_one(arg, (uint32_t)begin);
+	return 0;
+}
+
+/* ---- Pools ---------------------------------------------------------------------------------- */
+
+/* Where yama keeps processes from tracing each other. */
+static int allow_trace(void *arg, unsigned id, void **state)
+{
+	(void)arg;
+	(void)id;
+	(void)state;
+	prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
+	return 0;
+}
+
+static void pool_close(void)
+{
+	if (h.pool)
+		forkpool_destroy(h.pool);
+	h.pool = NULL;
+}
+
+static void pool_open(unsigned workers)
+{
+	FORKPOOL_OPTS(opts, .workers = workers, .mode = FORKPOOL_PROCESSES,
+		      .arena_size = ARENA, .worker_init = allow_trace);
+	uint32_t i;
+
+	if (h.pool && h.workers == workers && h.deaths < DEATHS)
+		return;
+	pool_close();
+	ck_assert_int_eq(forkpool_create(&h.pool, &opts), 0);
+	h.seg = &h.pool->crew.seg;
+	h.workers = workers;
+	h.deaths = 0;
+	h.killed = 0;
+	ck_assert_int_eq(fp_pool_take_slot(h.pool, &h.slot), 0);
+	h.sh = forkpool_shm_calloc(h.pool, 1, sizeof(*h.sh));
+	ck_assert_ptr_nonnull(h.sh);
+	for (i = 0; i < MOST_ITEMS; i++)
+		h.sh->in[i] = i;
+}
+
+static pid_t pid_of(uint32_t id)
+{
+	return (pid_t)fp_load_rlx(&fp_segment_worker(h.seg, id)->pid);
+}
+
+static bool at_rest(uint32_t id)
+{
+	/* As the worker itself stores it. */
+	return pid_of(id) && pid_of(id) != h.killed &&
+	       fp_load_acq(&fp_segment_worker(h.seg, id)->state) == FP_WORKER_READY &&
+	       (fp_load_sc(&h.seg->ctl->asleep[0]) >> id & 1);
+}
+
+static void sleep_a_little(void)
+{
+	const struct timespec pause = { .tv_nsec = 100000 };
+
+	nanosleep(&pause, NULL);
+}
+
+#define EXPECT(ok, format, ...) \
+	ck_assert_msg((ok), "%s, %u workers, step %u: " format, h.path->name, \
+		      h.path->workers, h.k, __VA_ARGS__)
+
+static void await_rest(void)
+{
+	int64_t until = fp_sys.clock() + CAP_NS;
+	uint32_t id;
+
+	for (id = 0; id < h.workers; id++)
+		while (!at_rest(id)) {
+			EXPECT(fp_sys.clock() < until, "worker %u does not come to rest", id);
+			sleep_a_little();
+		}
+}
+
+/* ---- A job ----------------------------------------------------------------------------------- */
+
+static void publish(void)
+{
+	const struct path *p = h.path;
+	bool ranges = p->flags & FP_JOB_RANGE;
+	const struct fp_job_desc desc = {
+		.fn = ranges ? FN(range) : FN(item),
+		.flags = p->flags,
+		.retries = p->retries,
+		.arg = h.sh,
+		.in = (const char *)h.sh->in,
+		.in_size = ranges ? 0 : sizeof(h.sh->in[0]),
+		.count = p->count,
+		.chunk = p->chunk,
+		.status = ranges ? NULL : h.sh->status,
+	};
+
+	if (h.published)
+		return;
+	h.published = true;
+	h.slot->gen = fp_job_next_gen(h.seg, h.slot->index, h.slot->gen);
+	fp_job_publish(h.seg, h.slot->index, h.slot->gen, &desc);
+	/* So that whoever completes it has somebody to wake. */
+	fp_job_wait(h.seg, h.slot->index, h.slot->gen, fp_sys.clock(), 0);
+}
+
+static void clear(void)
+{
+	memset(h.sh->ran, 0, sizeof(h.sh->ran));
+	memset(h.sh->out, 0, sizeof(h.sh->out));
+	memset(h.sh->status, 0, sizeof(h.sh->status));
+	h.sh->item_ns = h.path->item_ns;
+	h.published = false;
+}
+
+static void expect_sound(void)
+{
+	char text[200];
+	const char *bad = fp_check(h.seg, text, sizeof(text));
+
+	EXPECT(!bad, "%s", bad);
+}
+
+static void await_job(void)
+{
+	int err = fp_job_wait(h.seg, h.slot->index, h.slot->gen, fp_deadline(CAP_NS), 0);
+
+	if (err)
+		expect_sound();
+	EXPECT(!err, "the job ends with %d", err);
+	expect_sound();
+}
+
+/* Item i, in a job that lost at most `lost` items from `first` on. */
+static bool expect_item(uint32_t i, bool may_be_lost)
+{
+	const struct forkpool_status *st = &h.sh->status[i];
+	bool ranges = h.path->flags & FP_JOB_RANGE;
+	uint32_t ran = fp_load_rlx(&h.sh->ran[i]);
+	bool crashed = ranges ? may_be_lost : st->outcome == FORKPOOL_ITEM_CRASHED;
+
+	EXPECT(ran <= 1 || h.path->retries, "item %u ran %u times", i, ran);
+	if (crashed) {
+		EXPECT(may_be_lost, "item %u crashed, but is not the first one", i);
+		EXPECT(ranges || (st->code == SIGKILL && st->attempts == 1),
+		       "item %u: code %d, %u attempts", i, st->code, st->attempts);
+		return false;
+	}
+	EXPECT(ran >= 1 && h.sh->out[i] == 3 * i + 1, "item %u ran %u times and gave %u", i,
+	       ran, h.sh->out[i]);
+	EXPECT(ranges || (st->outcome == FORKPOOL_ITEM_OK && st->worker && st->attempts >= 1 &&
+			  st->attempts <= 1 + h.path->retries),
+	       "item %u: outcome %d, %u attempts", i, st->outcome, st->attempts);
+	return true;
+}
+
+/* After one death: true when an item was lost with it. */
+static bool expect_items(void)
+{
+	uint32_t i, to = 0, ran = 0, span;
+	uint64_t first = UINT64_MAX;
+	int outcome;
+
+	if (fp_job_first(h.seg, h.slot->index, h.path->count, &first, &outcome)) {
+		EXPECT(outcome == FORKPOOL_ITEM_CRASHED, "outcome %d", outcome);
+		EXPECT(!h.path->retries, "item %u is lost in spite of retries", (unsigned)first);
+		span = h.path->flags & FP_JOB_RANGE ? h.path->chunk : 1;
+		to = (uint32_t)first + span;
+	}
+	for (i = 0; i < h.path->count; i++) {
+		expect_item(i, i >= first && i < to);
+		ran += fp_load_rlx(&h.sh->ran[i]);
+	}
+	span = h.path->flags & FP_JOB_RANGE ? h.path->chunk : 1;
+	EXPECT(ran <= h.path->count + (h.path->retries ? span : 0), "%u runs", ran);
+	return to != 0;
+}
+
+/* ---- Taking a worker to a point --------------------------------------------------------------- */
+
+static void seize_all(void)
+{
+	uint32_t id;
+
+	for (id = 0; id < h.workers; id++)
+		if (id == h.victim || h.path->alone)
+			ck_assert(trace_seize(&h.traces[id], pid_of(id)));
+	h.traces[h.victim].until = h.path->until;
+}
+
+static void release_others(void)
+{
+	uint32_t id;
+
+	for (id = 0; id < h.workers; id++)
+		if (id != h.victim && h.path->alone)
+			trace_release(&h.traces[id]);
+}
+
+/* To the start of the path; false when the worker did not come by. */
+static bool go_to_start(void)
+{
+	struct trace *t = &h.traces[h.victim];
+
+	trace_arm(t, h.path->start);
+	if (h.path->publish == FIRST)
+		publish();
+	else
+		fp_wake_all(h.seg->ctl);
+	return trace_await(t, h.path->alone ? CAP_MS : PASS_MS);
+}
+
+/* Up to k steps; how many there were before the path ended. */
+static unsigned go_on(unsigned k)
+{
+	struct trace *t = &h.traces[h.victim];
+	enum trace_step step;
+	unsigned n;
+
+	for (n = 0; n < k; n++) {
+		EXPECT(n < MOST_STEPS, "%s", "the path does not end");
+		step = trace_step(t);
+		if (step == TRACE_ASLEEP && h.path->publish == ASLEEP && !h.published) {
+			publish();
+			EXPECT(trace_awake(t, CAP_MS), "%s", "not woken");
+		} else if (step != TRACE_STEPPED) {
+			return n;
+		}
+	}
+	return n;
+}
+
+/* Takes the victim k steps into the path; returns the steps, or -1: it did not come by. */
+static int take(const struct path *p, unsigned k)
+{
+	unsigned n;
+
+	h.path = p;
+	h.k = k;
+	pool_open(p->workers);
+	await_rest();
+	clear();
+	h.victim = k % p->workers;
+	seize_all();
+	if (!go_to_start()) {
+		trace_release(&h.traces[h.victim]);
+		release_others();
+		publish();
+		await_job();
+		h.missed++;
+		return -1;
+	}
+	n = go_on(k);
+	h.points++;
+	return (int)n;
+}
+
+/* ---- Kill and stop ------------------------------------------------------------------------------ */
+
+static int kill_at(const struct path *p, unsigned k)
+{
+	int n = take(p, k);
+
+	if (n < 0)
+		return n;
+	h.killed = h.traces[h.victim].pid;
+	trace_kill(&h.traces[h.victim]);
+	h.deaths++;
+	publish();
+	release_others();
+	await_job();
+	h.crashes += expect_items();
+	return n;
+}
+
+/* What the victim holds: [*begin, *end), empty when it holds nothing. */
+static void held_by_victim(uint64_t *begin, uint64_t *end)
+{
+	struct fp_slot slot = fp_segment_slot(h.seg, h.slot->index);
+	uint64_t intent = fp_load_rlx(&fp_segment_worker(h.seg, h.victim)->intent);
+	uint32_t id = fp_intent_region(intent), k = fp_intent_index(intent);
+	fp_a64 *at = fp_claim_word(h.seg, &slot, fp_load_rlx(&slot.job->tops), id, k);
+	uint64_t w = at ? fp_load_sc(at) : 0, low;
+
+	*begin = *end = 0;
+	if (!at || intent == FP_INTENT_NONE || fp_word_gen(w) != fp_intent_gen(intent) ||
+	    fp_word_state(w) != FP_RUN || fp_word_owner(w) != h.victim)
+		return;
+	low = fp_load_rlx(&slot.regions[id].low);
+	*begin = low + (k ? fp_word_end(fp_load_rlx(at - 1)) : 0);
+	*end = low + fp_word_end(w);
+}
+
+/* Have the others settled all but what the victim holds? */
+static bool others_are_done(void)
+{
+	uint64_t gen = h.slot->gen, begin, end;
+	uint32_t i;
+
+	if (fp_load_sc(&fp_segment_slot(h.seg, h.slot->index).job->word) ==
+	    fp_job_word(gen, FP_JOB_DONE))
+		return true;
+	held_by_victim(&begin, &end);
+	for (i = 0; i < h.path->count; i++)
+		if (!fp_load_sc(&h.sh->ran[i]) && (i < begin || i >= end))
+			return false;
+	return begin < end;
+}
+
+static int stop_at(const struct path *p, unsigned k)
+{
+	int64_t until;
+	int n = take(p, k);
+
+	if (n < 0)
+		return n;
+	trace_stop(&h.traces[h.victim]);
+	publish();
+	release_others();
+	until = fp_sys.clock() + CAP_NS;
+	while (!others_are_done()) {
+		EXPECT(fp_sys.clock() < until, "%s", "the others wait for a stopped worker");
+		sleep_a_little();
+	}
+	expect_sound();
+	kill(h.traces[h.victim].pid, SIGCONT);
+	await_job();
+	EXPECT(!expect_items(), "%s", "an item was lost by a stop");
+	h.stops++;
+	return n;
+}
+
+/* ---- Paths ---------------------------------------------------------------------------------------- */
+
+static const struct path paths[] = {
+	{ "claim the only item", FN(fp_claim), 0, FIRST, true, 1, .count = 1 },
+	{ "claim", FN(fp_claim), 0, FIRST, true, 2, .count = 40, .chunk = 5 },
+	{ "claim among others", FN(fp_claim), 0, FIRST, false, 2, .count = 60, .chunk = 1,
+	  .item_ns = 20000 },
+	{ "claim where nothing may be left", FN(fp_claim), 0, FIRST, false, 2, .count = 1,
+	  .item_ns = 300000 },
+	{ "run all there is", FN(fp_run_chunk), 0, FIRST, true, 1, .count = 3, .chunk = 3 },
+	{ "run", FN(fp_run_chunk), 0, FIRST, true, 2, .count = 12, .chunk = 3 },
+	{ "run with retries", FN(fp_run_chunk), 0, FIRST, true, 2, .count = 12, .chunk = 3,
+	  .retries = 3 },
+	{ "run a range", FN(fp_run_chunk), 0, FIRST, true, 2, .count = 64, .chunk = 16,
+	  .flags = FP_JOB_RANGE },
+	{ "run a range with retries", FN(fp_run_chunk), 0, FIRST, true, 2, .count = 64,
+	  .chunk = 16, .flags = FP_JOB_RANGE, .retries = 3 },
+	{ "finish", FN(fp_claim_finish), 0, FIRST, false, 2, .count = 8, .chunk = 1,
+	  .item_ns = 20000 },
+	{ "finish, and go on to the next", FN(fp_claim_finish), FN(fp_run_chunk), FIRST, true, 2,
+	  .count = 40, .chunk = 4 },
+	{ "finish, and go to sleep", FN(fp_claim_finish), FN(fp_run_chunk), FIRST, true, 1,
+	  .count = 1 },
+	{ "finish, and go to sleep", FN(fp_claim_finish), FN(fp_run_chunk), FIRST, true, 2,
+	  .count = 1 },
+	{ "split", FN(fp_claim_split), FN(fp_run_chunk), FIRST, true, 2, .count = 60,
+	  .chunk = 30, .item_ns = 20000 },
+	{ "split with retries", FN(fp_claim_split), FN(fp_claim), FIRST, true, 2, .count = 60,
+	  .chunk = 30, .item_ns = 20000, .retries = 3 },
+	{ "split a range", FN(fp_claim_split), FN(fp_run_chunk), FIRST, true, 2, .count = 64,
+	  .chunk = 32, .item_ns = 20000, .flags = FP_JOB_RANGE, .retries = 2 },
+	/* A chunk that is split is not finished; so this is the innermost, and the job's last. */
+	{ "finish a sub-region, and all above", FN(fp_claim_finish), 0, FIRST, true, 2,
+	  .count = 12, .chunk = 12, .item_ns = 10000 },
+	{ "wake", FN(fp_wake_workers), 0, FIRST, true, 2, .count = 60, .chunk = 30,
+	  .item_ns = 20000 },
+	{ "go to sleep", FN(fp_park_prepare), FN(fp_run_chunk), LAST, false, 1, .count = 5 },
+	{ "go to sleep", FN(fp_park_prepare), FN(fp_run_chunk), LAST, false, 2, .count = 20,
+	  .chunk = 2 },
+	{ "sleep, wake up and claim", FN(fp_park_prepare), FN(fp_run_chunk), ASLEEP, true, 1,
+	  .count = 4, .chunk = 2 },
+	{ "sleep, wake up and claim", FN(fp_park_prepare), FN(fp_run_chunk), ASLEEP, true, 2,
+	  .count = 40, .chunk = 5 },
+};
+
+#define PATHS	((int)(sizeof(paths) / sizeof(paths[0])))
+
+static bool large(void)
+{
+	return getenv("FORKPOOL_TORTURE") != NULL;
+}
+
+/* All points of a path, or a sample: each must be reached, or else the path has ended. */
+static void walk(const struct path *p, int (*visit)(const struct path *p, unsigned k))
+{
+	unsigned k, stride = 1, misses = 0;
+	int n = visit(p, MOST_STEPS), len = n;
+
+	for (; n < 0 && misses < 100; misses++)
+		len = n = visit(p, MOST_STEPS);
+	EXPECT(n >= 0, "%s", "no worker comes by");
+	if (!large())
+		stride = (unsigned)len / SAMPLES + 1;
+	for (k = 0, misses = 0; misses < 100; k += stride) {
+		n = visit(p, k);
+		if (n >= 0 && (unsigned)n < k)
+			break;
+		misses += n < 0;
+	}
+	if (large()) {
+		printf("%s, %u workers, %s: %d steps\n", p->name, p->workers,
+		       visit == kill_at ? "killed" : "stopped", len);
+		fflush(stdout);
+	}
+}
+
+START_TEST(killed_anywhere)
+{
+	walk(&paths[_i], kill_at);
+}
+END_TEST
+
+/* A stop needs others who finish the job. */
+START_TEST(stopped_anywhere)
+{
+	if (paths[_i].workers > 1)
+		walk(&paths[_i], stop_at);
+}
+END_TEST
+
+static bool possible(void)
+{
+	FORKPOOL_OPTS(opts, .workers = 1, .mode = FORKPOOL_PROCESSES, .arena_size = ARENA,
+		      .worker_init = allow_trace);
+	struct forkpool *pool;
+	fp_a32 *pid;
+	bool ok;
+
+	if (!test_processes() || forkpool_create(&pool, &opts))
+		return false;
+	/* The nursery stores it, maybe after the worker has said that it is ready. */
+	pid = &fp_segment_worker(&pool->crew.seg, 0)->pid;
+	while (!fp_load_rlx(pid))
+		sleep_a_little();
+	ok = trace_possible((pid_t)fp_load_rlx(pid));
+	forkpool_destroy(pool);
+	return ok;
+}
+
+int main(void)
+{
+	Suite *suite = suite_create("kill_anywhere");
+	TCase *tc;
+	int status;
+
+	if (!possible())
+		return TEST_SKIP;
+	tc = test_case(suite, "kill");
+	tcase_add_checked_fixture(tc, NULL, pool_close);
+	tcase_add_loop_test(tc, killed_anywhere, 0, PATHS);
+	tc = test_case(suite, "stop");
+	tcase_add_checked_fixture(tc, NULL, pool_close);
+	tcase_add_loop_test(tc, stopped_anywhere, 0, PATHS);
+	status = test_main(suite);
+	printf("%u points, %u of them stops; %u items lost; %u times no worker came by\n",
+	       h.points, h.stops, h.crashes, h.missed);
+	return status;
+}

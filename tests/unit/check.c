@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/* The checker finds what it is there to find: each kind of damage, one by one. */
+#include "task/check.h"
+
+#include <string.h>
+
+#include "bare.h"
+#include "test.h"
+
+#define WORKERS	3u
+
+/* Worker 0 has done one chunk, 1 runs one, 2 has split one. */
+struct scene {
+	struct bare b;
+	struct fp_chunk done, run, split;
+};
+
+static void scene_open(struct scene *s)
+{
+	const struct fp_job_desc desc = { .fn = 1, .count = 60, .chunk = 10 };
+	struct fp_chunk *chunks[] = { &s->done, &s->run, &s->split };
+	uint32_t id;
+
+	bare_open(&s->b, WORKERS);
+	bare_publish(&s->b, &desc);
+	for (id = 0; id < WORKERS; id++) {
+		ck_assert(bare_turn(&s->b, id, 0));
+		ck_assert(fp_claim(&s->b.claimers[id], chunks[id]));
+	}
+	fp_claim_finish(&s->b.claimers[0], &s->done);
+	ck_assert(fp_claim_split(&s->b.claimers[2], &s->split, s->split.begin + 4));
+	bare_check(&s->b);
+}
+
+static void scene_finish(struct scene *s)
+{
+	struct fp_chunk chunk;
+
+	fp_claim_finish(&s->b.claimers[1], &s->run);
+	while (bare_turn(&s->b, 0, 0) && fp_claim(&s->b.claimers[0], &chunk))
+		fp_claim_finish(&s->b.claimers[0], &chunk);
+	ck_assert(bare_done(&s->b));
+}
+
+/* With another value in a word the check must fail, and pass when it is back. */
+static void expect_found(struct scene *s, fp_a64 *at, uint64_t value)
+{
+	uint64_t was = fp_load_rlx(at);
+	char text[200];
+
+	ck_assert_uint_ne(was, value);
+	fp_store_rlx(at, value);
+	ck_assert_msg(fp_check(s->b.seg, text, sizeof(text)) == text,
+		      "%#llx in place of %#llx passed", (unsigned long long)value,
+		      (unsigned long long)was);
+	fp_store_rlx(at, was);
+	bare_check(&s->b);
+}
+
+static uint64_t with_state(uint64_t w, enum fp_word_state state)
+{
+	return fp_word(fp_word_gen(w), state, fp_word_owner(w), fp_word_end(w));
+}
+
+static uint64_t with_owner(uint64_t w, uint64_t owner)
+{
+	return fp_word(fp_word_gen(w), fp_word_state(w), owner, fp_word_end(w));
+}
+
+static uint64_t with_end(uint64_t w, uint64_t end)
+{
+	return fp_word(fp_word_gen(w), fp_word_state(w), fp_word_owner(w), end);
+}
+
+START_TEST(words)
+{
+	struct scene s;
+	uint64_t w;
+
+	scene_open(&s);
+	w = fp_load_rlx(s.run.word);
+	expect_found(&s, s.run.word, with_state(w, FP_EMPTY));
+	expect_found(&s, s.run.word, with_owner(w, WORKERS));
+	expect_found(&s, s.run.word, with_owner(w, 0));
+	expect_found(&s, s.run.word, with_end(w, 0));
+	expect_found(&s, s.run.word, with_end(w, FP_REGION_MAX));
+	w = fp_load_rlx(s.done.word);
+	expect_found(&s, s.done.word, with_owner(w, FP_OWNER_MASK));
+	expect_found(&s, s.done.word + 1, w);
+	expect_found(&s, s.done.word + 2, with_end(w, 20));
+	w = fp_load_rlx(s.split.word);
+	expect_found(&s, s.split.word, with_owner(w, 1));
+	expect_found(&s, s.split.word, with_owner(w, fp_word_owner(w) + 1));
+	expect_found(&s, s.split.word, with_state(w, FP_RUN));
+	bare_close(&s.b);
+}
+END_TEST
+
+START_TEST(regions)
+{
+	struct fp_region *sub;
+	struct scene s;
+	uint32_t id;
+
+	scene_open(&s);
+	id = fp_word_owner(fp_load_rlx(s.split.word));
+	sub = &s.b.slot.regions[id];
+	expect_found(&s, &sub->extent, fp_load_rlx(&sub->extent) + 1);
+	expect_found(&s, &sub->low, fp_load_rlx(&sub->low) - 1);
+	expect_found(&s, &sub->name, fp_load_rlx(&sub->name) + 1);
+	expect_found(&s, &s.b.slot.job->used[id / 64], 0);
+	expect_found(&s, &s.b.slot.regions[0].name, 0);
+	expect_found(&s, &s.b.slot.regions[2].low, 7);
+	expect_found(&s, &s.b.slot.regions[1].extent, fp_tagged(1, 0));
+	expect_found(&s, &s.b.slot.root[0], 0);
+	expect_found(&s, &s.b.slot.root[1], fp_word(1, FP_DONE, 2, 2));
+	bare_close(&s.b);
+}
+END_TEST
+
+START_TEST(jobs)
+{
+	struct scene s;
+	uint64_t w;
+
+	scene_open(&s);
+	expect_found(&s, &s.b.slot.job->word, fp_job_word(s.b.gen, FP_JOB_DONE));
+	expect_found(&s, &s.b.slot.job->word, fp_job_word(s.b.gen, FP_JOB_RUN | FP_JOB_DONE));
+	expect_found(&s, &s.b.slot.job->word, fp_job_word(s.b.gen, FP_JOB_RUN | 0x40));
+	expect_found(&s, &s.b.slot.job->word, fp_job_word(s.b.gen + 1, FP_JOB_RUN));
+	scene_finish(&s);
+	bare_check(&s.b);
+	w = fp_load_rlx(s.split.word);
+	expect_found(&s, s.split.word, with_state(w, FP_SPLIT));
+	expect_found(&s, s.done.word, with_state(fp_load_rlx(s.done.word), FP_RUN));
+	expect_found(&s, s.done.word, 0);
+	expect_found(&s, &s.b.slot.root[0], fp_word(s.b.gen, FP_SPLIT, 1, 1));
+	bare_close(&s.b);
+}
+END_TEST
+
+START_TEST(header_and_workers)
+{
+	struct fp_worker *w;
+	char text[200];
+	struct scene s;
+
+	scene_open(&s);
+	w = fp_segment_worker(s.b.seg, 1);
+	expect_found(&s, &s.b.seg->ctl->hungry[0], (uint64_t)1 << WORKERS);
+	expect_found(&s, &s.b.seg->ctl->asleep[FP_MAP_WORDS - 1], 1);
+	expect_found(&s, &w->intent, FP_INTENT_NONE);
+	expect_found(&s, &w->intent, 1);
+	fp_store_rlx(&w->state, FP_WORKER_LEFT + 1);
+	ck_assert_ptr_nonnull(fp_check(s.b.seg, text, sizeof(text)));
+	fp_store_rlx(&w->state, FP_WORKER_READY);
+	s.b.seg->ctl->slot_off += FP_PAGE;
+	ck_assert_ptr_nonnull(fp_check(s.b.seg, text, sizeof(text)));
+	s.b.seg->ctl->slot_off -= FP_PAGE;
+	s.b.seg->ctl->magic = 0;
+	ck_assert_ptr_nonnull(fp_check(s.b.seg, text, sizeof(text)));
+	s.b.seg->ctl->magic = FP_MAGIC;
+	bare_close(&s.b);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("check");
+	TCase *tc = test_case(suite, "damage");
+
+	tcase_add_test(tc, words);
+	tcase_add_test(tc, regions);
+	tcase_add_test(tc, jobs);
+	tcase_add_test(tc, header_and_workers);
+	return test_main(suite);
+}
