@@ -328,6 +328,11 @@ static int sys_futex_wait_two(fp_a32 *a, uint32_t va, fp_a32 *b, uint32_t vb,
 	return wait_two_blind(a, va, b, vb, deadline);
 }
 
+static int sys_yield(void)
+{
+	return QUIET(sched_yield());
+}
+
 /* ---- Processes ------------------------------------------------------------ */
 
 /*
@@ -453,6 +458,7 @@ static int sys_children(pid_t *list, int room)
 	.futex_wait = sys_futex_wait,			\
 	.futex_wait_two = sys_futex_wait_two,		\
 	.futex_wake = sys_futex_wake,			\
+	.yield = sys_yield,				\
 	.fork = sys_fork,				\
 	.clone_vm = sys_clone_vm,			\
 	.set_robust = sys_set_robust,			\

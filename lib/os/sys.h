@@ -56,6 +56,7 @@ struct fp_sys {
 	int (*futex_wait)(fp_a32 *word, uint32_t expected, int64_t deadline);
 	int (*futex_wait_two)(fp_a32 *a, uint32_t va, fp_a32 *b, uint32_t vb, int64_t deadline);
 	int (*futex_wake)(fp_a32 *word, int count);		/* how many woke */
+	int (*yield)(void);					/* lets others on this CPU run */
 
 	/* Processes. */
 	pid_t (*fork)(void);

@@ -32,7 +32,7 @@
 #include "os/sys.h"
 #include "sync/idle.h"
 
-#define QUIET_LOOKS	4	/* fruitless looks before a worker says that it is hungry */
+#define SPIN_LOOKS	8	/* fruitless looks before a worker says that it is hungry, or lets others run */
 
 _Thread_local struct fp_self *fp_self;
 
@@ -70,6 +70,18 @@ static enum fp_stop stop_of(struct fp_self *self)
 	return fp_load_sc(&self->crew->seg.ctl->stop);
 }
 
+static bool look_for_work(struct fp_self *self, struct fp_chunk *chunk)
+{
+	int i;
+
+	for (i = 0; i < SPIN_LOOKS; i++) {
+		if (find_work(self, chunk))
+			return true;
+		fp_pause();
+	}
+	return false;
+}
+
 static bool spin_for_work(struct fp_self *self, struct fp_chunk *chunk)
 {
 	int64_t until;
@@ -78,9 +90,10 @@ static bool spin_for_work(struct fp_self *self, struct fp_chunk *chunk)
 		return false;
 	until = fp_sys.clock() + self->crew->spin;
 	do {
-		if (find_work(self, chunk))
+		if (look_for_work(self, chunk))
 			return true;
-		fp_pause();
+		/* Who is about to publish may have been put on this very CPU. */
+		fp_sys.yield();
 	} while (stop_of(self) == FP_STOP_NO && fp_sys.clock() < until);
 	return false;
 }
@@ -106,13 +119,9 @@ static bool await_work(struct fp_self *self, struct fp_chunk *chunk)
 {
 	struct fp_ctl *ctl = self->crew->seg.ctl;
 	bool found = false;
-	int i;
 
-	for (i = 0; i < QUIET_LOOKS; i++) {
-		if (find_work(self, chunk))
-			return true;
-		fp_pause();
-	}
+	if (look_for_work(self, chunk))
+		return true;
 	self->runner.now = 0;
 	fp_hungry_set(ctl, self->id);
 	while (!found && stop_of(self) == FP_STOP_NO)

@@ -160,6 +160,8 @@ static bool spin_for(struct fp_job *job, uint64_t w, int64_t spin)
 				return true;
 			fp_pause();
 		}
+		/* The worker we wait for may have been put on this very CPU. */
+		fp_sys.yield();
 	} while (fp_sys.clock() < until);
 	return false;
 }
