@@ -392,18 +392,8 @@ static void end_workers(struct forkpool *pool)
 
 void fp_pool_await_end(struct forkpool *pool)
 {
-	struct fp_ctl *ctl = pool->crew.seg.ctl;
-	uint32_t life;
-
-	while (!fp_life_ended(ctl)) {
-		life = fp_load_rlx(&ctl->life);
-		if (!(life & FUTEX_OWNER_DIED))
-			fp_sys.futex_wait(&ctl->life, life, FP_FOREVER);
-	}
-	fp_sys.futex_wake(&ctl->life, INT32_MAX);
-	/* A nursery that was killed is gone before its workers are; the keeper sees them off. */
-	if (pool->mode == FORKPOOL_PROCESSES)
-		fp_spawn_wait(&pool->spawn, FP_FOREVER);
+	/* Not on `life`: a nursery that was killed is gone before its workers are; the keeper sees them off. */
+	await_workers(pool, FP_FOREVER);
 }
 
 int fp_pool_close(struct forkpool *pool)

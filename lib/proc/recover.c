@@ -96,13 +96,10 @@ static void forget_older(struct fp_attempts *a, uint64_t job)
 
 static bool region_exists(const struct fp_crew *crew, const struct claim *c)
 {
-	uint64_t name = fp_load_rlx(&c->slot.regions[c->region].name), p;
-	fp_a64 *up = fp_claim_word(&crew->seg, &c->slot, c->tops,
-				   fp_name_parent(name), fp_name_index(name));
+	uint64_t name = fp_load_rlx(&c->slot.regions[c->region].name);
 
-	p = up ? fp_load_rlx(up) : 0;
 	return fp_word_gen(name) == fp_word_gen(c->word) &&
-	       fp_word_state(p) == FP_SPLIT && fp_word_owner(p) == c->region;
+	       fp_region_named(&crew->seg, &c->slot, c->tops, c->region);
 }
 
 /* False when the intent points at nothing of its generation. */

@@ -75,6 +75,16 @@ static bool names(uint64_t word, uint32_t id)
 	return fp_word_state(word) == FP_SPLIT && fp_word_owner(word) == id;
 }
 
+bool fp_region_named(const struct fp_segment *seg, const struct fp_slot *slot,
+		     uint32_t tops, uint32_t id)
+{
+	uint64_t name = fp_load_rlx(&slot->regions[id].name);
+	fp_a64 *up = fp_claim_word(seg, slot, tops, fp_name_parent(name),
+				   fp_name_index(name));
+
+	return up && names(fp_load_rlx(up), id);
+}
+
 /* ---- Completion -------------------------------------------------------------------- */
 
 void fp_job_wake(struct fp_job *job)

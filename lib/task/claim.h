@@ -57,6 +57,10 @@ void fp_walk(const struct fp_segment *seg, const struct fp_slot *slot,
 fp_a64 *fp_claim_word(const struct fp_segment *seg, const struct fp_slot *slot,
 		      uint32_t tops, uint32_t id, uint32_t index);
 
+/* Does region id exist now: does its parent's word name it?  For who needs no order. */
+bool fp_region_named(const struct fp_segment *seg, const struct fp_slot *slot,
+		     uint32_t tops, uint32_t id);
+
 /* A sub-region to be made: where it hangs and what it holds. */
 struct fp_sub {
 	uint32_t parent, index;

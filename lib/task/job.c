@@ -252,17 +252,6 @@ static uint64_t region_progress(const struct fp_segment *seg, const struct fp_sl
 	return done;
 }
 
-/* Is this sub-region in use now? */
-static bool sub_named(const struct fp_segment *seg, const struct fp_slot *s,
-		      uint32_t tops, uint32_t id)
-{
-	uint64_t name = fp_load_rlx(&s->regions[id].name), p;
-	fp_a64 *up = fp_claim_word(seg, s, tops, fp_name_parent(name), fp_name_index(name));
-
-	p = up ? fp_load_rlx(up) : 0;
-	return fp_word_state(p) == FP_SPLIT && fp_word_owner(p) == id;
-}
-
 uint64_t fp_job_progress(const struct fp_segment *seg, uint32_t slot,
 			 uint64_t gen, uint64_t count)
 {
@@ -276,7 +265,7 @@ uint64_t fp_job_progress(const struct fp_segment *seg, uint32_t slot,
 		done += region_progress(seg, &s, tops, id);
 	for (id = 1 + seg->geo.tops; id < seg->geo.ids; id++)
 		if ((fp_load_rlx(&s.job->used[id / 64]) >> (id % 64) & 1) &&
-		    sub_named(seg, &s, tops, id))
+		    fp_region_named(seg, &s, tops, id))
 			done += region_progress(seg, &s, tops, id);
 	return fp_min(done, count);
 }
