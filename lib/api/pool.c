@@ -52,20 +52,30 @@ static int configure(struct fp_pool_config *config, const struct forkpool_opts *
 	return 0;
 }
 
-int forkpool_create(struct forkpool **ret, const struct forkpool_opts *opts)
+int forkpool_create_with_loop(struct forkpool **ret, const struct forkpool_opts *opts,
+			      forkpool_loop_fn *loop)
 {
 	struct fp_pool_config config;
 	struct forkpool_opts known;
 	int err;
 
-	if (!ret)
+	if (!ret || !loop)
 		return -EINVAL;
 	if (fp_self)
 		return -EPERM;
 	err = fp_options_copy(&known, sizeof(known), opts);
 	if (!err)
 		err = configure(&config, &known);
-	return err ? err : fp_pool_create(ret, &config);
+	if (err)
+		return err;
+	config.loop = loop;
+	return fp_pool_create(ret, &config);
+}
+
+/* For callers without the header's macro: the loop is the library's own copy. */
+int (forkpool_create)(struct forkpool **ret, const struct forkpool_opts *opts)
+{
+	return forkpool_create_with_loop(ret, opts, forkpool_loop_);
 }
 
 /* May this caller end the pool? */

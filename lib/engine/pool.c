@@ -34,8 +34,8 @@
 #include "sync/idle.h"
 #include "task/job.h"
 
-#define WORKER_SPIN_NS	50000	/* about one cold wake-up */
-#define WAITER_SPIN_NS	20000
+#define WORKER_SPIN_NS	50000
+#define WAITER_SPIN_NS	150000
 #define PATIENCE_NS	((int64_t)2000000000)	/* with a nursery that does not end by itself */
 #define TOKEN		1u
 #define ARENA_ENOUGH	((size_t)64 << 20)
@@ -228,15 +228,21 @@ static int init_locks(struct forkpool *pool)
 	return err;
 }
 
+/*
+ * Spinning is for those who have a CPU to themselves; others would only be in
+ * the way.  Asked while the workers start, since the quota takes a dozen files
+ * to find out.
+ */
 static void set_spin(struct forkpool *pool)
 {
-	unsigned cpus = fp_cpus_quota("", fp_cpus_affinity());
+	unsigned cpus = fp_cpus_affinity();
 
-	/* Where the waiting thread has a CPU to itself; else it would only be in the way. */
-	if (pool->crew.workers < cpus) {
-		pool->crew.spin = WORKER_SPIN_NS;
-		pool->spin = WAITER_SPIN_NS;
-	}
+	if (pool->crew.workers < cpus)
+		cpus = fp_cpus_quota("", cpus);
+	if (pool->crew.workers >= cpus)
+		return;
+	pool->spin = WAITER_SPIN_NS;
+	fp_store_rlx(&pool->crew.seg.ctl->spin, WORKER_SPIN_NS);
 }
 
 /* A default is made smaller where there is less address space (RLIMIT_AS); a wish is not. */
@@ -262,7 +268,7 @@ static int init(struct forkpool *pool, const struct fp_pool_config *config)
 	pool->crew.worker_init = config->worker_init;
 	pool->crew.worker_exit = config->worker_exit;
 	pool->crew.worker_arg = config->worker_arg;
-	set_spin(pool);
+	pool->crew.loop = config->loop;
 	err = make_segment(seg, config);
 	if (!err)
 		err = fp_arena_create(&pool->arena, seg->fd, (off_t)seg->geo.ctl_size,
@@ -324,7 +330,10 @@ static int start_workers(struct forkpool *pool)
 			err = fp_sys.advise(pool->crew.seg.ctl, pool->crew.seg.geo.ctl_size,
 					    MADV_DONTFORK);
 	}
-	return err ? err : await_started(pool);
+	if (err)
+		return err;
+	set_spin(pool);
+	return await_started(pool);
 }
 
 /* ---- End ----------------------------------------------------------------------------------------- */

@@ -7,6 +7,8 @@
 #include <semaphore.h>
 #include <urcu/lfstack.h>
 
+#include <forkpool.h>
+
 #include "proc/spawn.h"
 #include "proc/worker.h"
 #include "shm/arena.h"
@@ -21,6 +23,7 @@ struct fp_pool_config {
 	int (*worker_init)(void *arg, unsigned id, void **state);
 	void (*worker_exit)(void *arg, unsigned id, void *state);
 	void *worker_arg;
+	forkpool_loop_fn *loop;
 };
 
 /* A job slot from the host's side. */

@@ -2,9 +2,9 @@
 /*
  * The system calls themselves; the contract is in sys.h.
  *
- * Calls that block, and those that POSIX makes cancellation points, go through
- * syscall(): a thread of the program that is cancelled must not vanish in the
- * middle of the library.
+ * Calls that block, and those that POSIX makes cancellation points, are raw: a
+ * thread of the program that is cancelled must not vanish in the middle of the
+ * library.  So is what workers call; os/raw.h says why.
  */
 #include "os/sys.h"
 
@@ -12,10 +12,11 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -31,6 +32,8 @@ _Static_assert(sizeof(long) == 8 && sizeof(off_t) == 8 && sizeof(time_t) == 8,
 
 #define NS_PER_S	1000000000
 #define MODE_PRIVATE	0600
+#define OWN_FIRST	32	/* signals of the C library's own */
+#define OWN_LAST	33
 
 /* The C library tells where its rseq area is since glibc 2.35. */
 #if __has_include(<sys/rseq.h>)
@@ -55,12 +58,12 @@ _Static_assert(sizeof(long) == 8 && sizeof(off_t) == 8 && sizeof(time_t) == 8,
 	ret_;					\
 })
 
-/* The same for a call that may simply be made again after a signal. */
+/* A call that may simply be made again after a signal. */
 #define AGAIN(call) __extension__ ({		\
 	long again_;				\
 						\
 	do					\
-		again_ = QUIET(call);		\
+		again_ = (call);		\
 	while (again_ == -EINTR);		\
 	again_;					\
 })
@@ -88,7 +91,7 @@ static int sys_unmap(void *addr, size_t len)
 
 static int sys_advise(void *addr, size_t len, int advice)
 {
-	return QUIET(madvise(addr, len, advice));
+	return fp_raw(SYS_madvise, addr, len, advice);
 }
 
 /*
@@ -104,7 +107,7 @@ static int sys_allocate(int fd, off_t off, off_t len)
 	do {
 		if (piece > len)
 			piece = len;
-		err = QUIET(syscall(SYS_fallocate, fd, 0, off, piece));
+		err = fp_raw(SYS_fallocate, fd, 0, off, piece);
 		if (err == -EINTR) {
 			if (piece > FP_PAGE)
 				piece = fp_round_up(piece / 2, FP_PAGE);
@@ -122,7 +125,7 @@ static int sys_punch(int fd, off_t off, off_t len)
 {
 	int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
 
-	return AGAIN(syscall(SYS_fallocate, fd, mode, off, len));
+	return AGAIN(fp_raw(SYS_fallocate, fd, mode, off, len));
 }
 
 /* ---- Files ---------------------------------------------------------------- */
@@ -130,7 +133,7 @@ static int sys_punch(int fd, off_t off, off_t len)
 /* Linux has closed the descriptor also when it says EINTR. */
 static int sys_close(int fd)
 {
-	int err = QUIET(syscall(SYS_close, fd));
+	int err = fp_raw(SYS_close, fd);
 
 	return err == -EINTR ? 0 : err;
 }
@@ -139,12 +142,12 @@ static int sys_tmpfile(const char *dir)
 {
 	int flags = O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC;
 
-	return AGAIN(syscall(SYS_openat, AT_FDCWD, dir, flags, MODE_PRIVATE));
+	return AGAIN(fp_raw(SYS_openat, AT_FDCWD, dir, flags, MODE_PRIVATE));
 }
 
 static int sys_shm_open(const char *name)
 {
-	int fd = AGAIN(shm_open(name, O_RDWR | O_CREAT | O_EXCL, MODE_PRIVATE));
+	int fd = AGAIN(QUIET(shm_open(name, O_RDWR | O_CREAT | O_EXCL, MODE_PRIVATE)));
 	int err;
 
 	if (fd < 0)
@@ -166,17 +169,17 @@ static int sys_seal(int fd)
 {
 	int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 
-	return QUIET(syscall(SYS_fcntl, fd, F_ADD_SEALS, seals));
+	return fp_raw(SYS_fcntl, fd, F_ADD_SEALS, seals);
 }
 
 static int sys_truncate(int fd, off_t len)
 {
-	return AGAIN(ftruncate(fd, len));
+	return AGAIN(QUIET(ftruncate(fd, len)));
 }
 
 static int sys_statfs(int fd, struct statfs *ret)
 {
-	return AGAIN(fstatfs(fd, ret));
+	return AGAIN(QUIET(fstatfs(fd, ret)));
 }
 
 static int sys_above_stdio(int fd)
@@ -192,7 +195,7 @@ static int sys_above_stdio(int fd)
 
 static int sys_close_range(unsigned first, unsigned last)
 {
-	return QUIET(syscall(SYS_close_range, first, last, 0));
+	return fp_raw(SYS_close_range, first, last, 0);
 }
 
 static int sys_socketpair(int fds[2])
@@ -202,12 +205,12 @@ static int sys_socketpair(int fds[2])
 
 static ssize_t sys_send(int fd, const void *buf, size_t len)
 {
-	return AGAIN(syscall(SYS_sendto, fd, buf, len, MSG_NOSIGNAL, NULL, 0));
+	return AGAIN(fp_raw(SYS_sendto, fd, buf, len, MSG_NOSIGNAL, NULL, 0));
 }
 
 static ssize_t sys_recv(int fd, void *buf, size_t len)
 {
-	return QUIET(syscall(SYS_recvfrom, fd, buf, len, 0, NULL, NULL));
+	return fp_raw(SYS_recvfrom, fd, buf, len, 0, NULL, NULL);
 }
 
 static int sys_getrlimit(int what, struct rlimit *ret)
@@ -240,7 +243,7 @@ static struct timespec *timespec_of(struct timespec *ts, int64_t ns)
 /* -EINTR is for the caller, who alone knows what a signal means. */
 static ssize_t sys_read(int fd, void *buf, size_t len)
 {
-	return AGAIN(syscall(SYS_read, fd, buf, len));
+	return AGAIN(fp_raw(SYS_read, fd, buf, len));
 }
 
 static int sys_poll(struct pollfd *fds, nfds_t n, int64_t deadline)
@@ -250,7 +253,7 @@ static int sys_poll(struct pollfd *fds, nfds_t n, int64_t deadline)
 	if (deadline != FP_FOREVER)
 		deadline = deadline > 0 ? deadline - sys_clock() : 0;
 	left = timespec_of(&ts, deadline);
-	return QUIET(syscall(SYS_ppoll, fds, n, left, NULL, 0));
+	return fp_raw(SYS_ppoll, fds, n, left, NULL, 0);
 }
 
 /* 0, -EAGAIN (the word differs), -EINTR or -ETIMEDOUT. */
@@ -258,13 +261,13 @@ static int sys_futex_wait(fp_a32 *word, uint32_t expected, int64_t deadline)
 {
 	struct timespec ts, *until = timespec_of(&ts, deadline);
 
-	return QUIET(syscall(SYS_futex, word, FUTEX_WAIT_BITSET, expected,
-			     until, NULL, FUTEX_BITSET_MATCH_ANY));
+	return fp_raw(SYS_futex, word, FUTEX_WAIT_BITSET, expected,
+			     until, NULL, FUTEX_BITSET_MATCH_ANY);
 }
 
 static int sys_futex_wake(fp_a32 *word, int count)
 {
-	return QUIET(syscall(SYS_futex, word, FUTEX_WAKE, count));
+	return fp_raw(SYS_futex, word, FUTEX_WAKE, count);
 }
 
 /* futex_waitv(2) and its argument, which older headers lack. */
@@ -287,7 +290,7 @@ static int waitv(fp_a32 *a, uint32_t va, fp_a32 *b, uint32_t vb,
 		{ .val = vb, .addr = (uintptr_t)b, .flags = WAITV_SIZE_U32 },
 	};
 
-	return QUIET(syscall(WAITV_NUMBER, two, 2, 0, until, CLOCK_MONOTONIC));
+	return fp_raw(WAITV_NUMBER, two, 2, 0, until, CLOCK_MONOTONIC);
 }
 
 /*
@@ -330,7 +333,26 @@ static int sys_futex_wait_two(fp_a32 *a, uint32_t va, fp_a32 *b, uint32_t vb,
 
 static int sys_yield(void)
 {
-	return QUIET(sched_yield());
+	return fp_raw(SYS_sched_yield);
+}
+
+/* Without this CPU for a moment, then as before.  A set too large for cpu_set_t is -EINVAL. */
+static int sys_move(void)
+{
+	cpu_set_t all, others;
+	int cpu = sched_getcpu(), n, err;
+
+	n = fp_raw(SYS_sched_getaffinity, 0, sizeof(all), &all);
+	if (n < 0)
+		return n;
+	memset((char *)&all + n, 0, sizeof(all) - (size_t)n);
+	others = all;
+	if (cpu >= 0)
+		CPU_CLR(cpu, &others);
+	err = fp_raw(SYS_sched_setaffinity, 0, n, &others);
+	if (!err)
+		err = fp_raw(SYS_sched_setaffinity, 0, n, &all);
+	return err;
 }
 
 /* ---- Processes ------------------------------------------------------------ */
@@ -341,13 +363,15 @@ static int sys_yield(void)
  */
 static pid_t sys_fork(void)
 {
-	int saved = errno, err = 0;
+	int saved = errno, err;
 	pid_t pid = fork();
 
-	if (pid < 0)
-		err = errno;
+	/* Written only then: after a fork the first store to a page costs a copy of it. */
+	if (pid >= 0)
+		return pid;
+	err = errno;
 	errno = saved;
-	return pid < 0 ? -(err ? err : EAGAIN) : pid;
+	return -(err ? err : EAGAIN);
 }
 
 /* The child shares memory, errno of the calling thread included, and nothing else. */
@@ -360,7 +384,7 @@ static pid_t sys_clone_vm(int (*fn)(void *), void *stack_top, void *arg, fp_a32 
 
 static int sys_set_robust(void *head, size_t len)
 {
-	return QUIET(syscall(SYS_set_robust_list, head, len));
+	return fp_raw(SYS_set_robust_list, head, len);
 }
 
 /*
@@ -372,7 +396,7 @@ static int sys_rseq(void)
 #if HAS_RSEQ
 	struct rseq *area = (void *)(fp_thread_pointer() + __rseq_offset);
 	unsigned size = fp_round_up(fp_max(__rseq_size, RSEQ_LEAST), RSEQ_LEAST);
-	int err = __rseq_size ? QUIET(syscall(SYS_rseq, area, size, 0, RSEQ_SIG)) : 0;
+	int err = __rseq_size ? fp_raw(SYS_rseq, area, size, 0, RSEQ_SIG) : 0;
 
 	if (err)
 		area->cpu_id = (uint32_t)RSEQ_CPU_ID_REGISTRATION_FAILED;
@@ -384,37 +408,62 @@ static int sys_rseq(void)
 
 static int sys_pidfd(pid_t pid)
 {
-	return QUIET(syscall(SYS_pidfd_open, pid, 0));
+	return fp_raw(SYS_pidfd_open, pid, 0);
 }
 
 static int sys_kill(pid_t pid, int sig)
 {
-	return QUIET(kill(pid, sig));
+	return fp_raw(SYS_kill, pid, sig);
 }
 
 static int sys_pidfd_kill(int pidfd, int sig)
 {
-	return QUIET(syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 0));
+	return fp_raw(SYS_pidfd_send_signal, pidfd, sig, NULL, 0);
 }
 
 static int sys_wait(idtype_t type, id_t id, siginfo_t *info, int options)
 {
-	return QUIET(syscall(SYS_waitid, type, id, info, options, NULL));
+	return fp_raw(SYS_waitid, type, id, info, options, NULL);
 }
 
 static int sys_prctl(int option, unsigned long arg)
 {
-	return QUIET(prctl(option, arg, 0UL, 0UL, 0UL));
+	return fp_raw(SYS_prctl, option, arg);
 }
 
-static int sys_signalfd(const sigset_t *mask)
+/* The kernel's signal set is 64 bits wide. */
+static int sys_signalfd(int sig)
 {
-	return QUIET(signalfd(-1, mask, SFD_CLOEXEC | SFD_NONBLOCK));
+	uint64_t set = (uint64_t)1 << (sig - 1);
+
+	return fp_raw(SYS_signalfd4, -1, &set, sizeof(set), SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static int sys_unblock(void)
+{
+	uint64_t none = 0;
+
+	return fp_raw(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof(none));
+}
+
+/*
+ * The kernel's struct sigaction is four words; all zero is SIG_DFL.  The C
+ * library's own signals (thread cancellation, setuid()) stay.
+ */
+static int sys_default_signals(void)
+{
+	const uint64_t dfl[4] = { 0 };
+	int sig;
+
+	for (sig = 1; sig < NSIG; sig++)
+		if (sig < OWN_FIRST || sig > OWN_LAST)
+			fp_raw(SYS_rt_sigaction, sig, dfl, NULL, sizeof(uint64_t));
+	return 0;
 }
 
 static int sys_setpgid(void)
 {
-	return QUIET(setpgid(0, 0));
+	return fp_raw(SYS_setpgid, 0, 0);
 }
 
 /* The kernel lists them as text in one file; needs CONFIG_PROC_CHILDREN. */
@@ -459,6 +508,7 @@ static int sys_children(pid_t *list, int room)
 	.futex_wait_two = sys_futex_wait_two,		\
 	.futex_wake = sys_futex_wake,			\
 	.yield = sys_yield,				\
+	.move = sys_move,				\
 	.fork = sys_fork,				\
 	.clone_vm = sys_clone_vm,			\
 	.set_robust = sys_set_robust,			\
@@ -469,6 +519,8 @@ static int sys_children(pid_t *list, int room)
 	.wait = sys_wait,				\
 	.prctl = sys_prctl,				\
 	.signalfd = sys_signalfd,			\
+	.unblock = sys_unblock,				\
+	.default_signals = sys_default_signals,		\
 	.setpgid = sys_setpgid,				\
 	.children = sys_children,			\
 }

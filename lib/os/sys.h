@@ -57,6 +57,7 @@ struct fp_sys {
 	int (*futex_wait_two)(fp_a32 *a, uint32_t va, fp_a32 *b, uint32_t vb, int64_t deadline);
 	int (*futex_wake)(fp_a32 *word, int count);		/* how many woke */
 	int (*yield)(void);					/* lets others on this CPU run */
+	int (*move)(void);					/* this thread to another of its CPUs; -EINVAL = it has no other */
 
 	/* Processes. */
 	pid_t (*fork)(void);
@@ -72,7 +73,9 @@ struct fp_sys {
 	int (*pidfd_kill)(int pidfd, int sig);
 	int (*wait)(idtype_t type, id_t id, siginfo_t *info, int options);
 	int (*prctl)(int option, unsigned long arg);
-	int (*signalfd)(const sigset_t *mask);
+	int (*signalfd)(int sig);				/* of one signal; not blocking */
+	int (*unblock)(void);					/* all signals */
+	int (*default_signals)(void);				/* the default action for each */
 	int (*setpgid)(void);					/* a process group of its own */
 	int (*children)(pid_t *list, int room);			/* of the calling thread; how many were stored; -ENOENT = not told */
 };

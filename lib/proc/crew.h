@@ -3,18 +3,18 @@
 #ifndef FP_PROC_CREW_H
 #define FP_PROC_CREW_H
 
-#include "shm/segment.h"
+#include <forkpool.h>
 
-struct forkpool;
+#include "shm/segment.h"
 
 struct fp_crew {
 	struct fp_segment seg;
 	struct forkpool *pool;		/* what forkpool_current() returns */
 	uint32_t workers;
-	int64_t spin;			/* ns a worker looks for work before it sleeps */
 	int (*worker_init)(void *arg, unsigned id, void **state);
 	void (*worker_exit)(void *arg, unsigned id, void *state);
 	void *worker_arg;
+	forkpool_loop_fn *loop;		/* in the program, near its items' functions */
 };
 
 #endif

@@ -29,8 +29,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdio_ext.h>
-#include <stdlib.h>
-#include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -67,6 +66,8 @@ struct nursery {
 	const struct fp_crew *crew;
 	struct fp_ctl *ctl;
 	int host, control, signals;
+	struct robust_list_head robust;	/* this process's, with one entry */
+	struct robust_list held;	/* `life` */
 	struct child *children;
 	uint32_t alive;
 	bool started;			/* every worker has been ready once */
@@ -81,18 +82,6 @@ struct nursery {
 };
 
 /* ---- Becoming the nursery ------------------------------------------------------------ */
-
-static void reset_signals(void)
-{
-	const struct sigaction dfl = { .sa_handler = SIG_DFL };
-	sigset_t all;
-	int sig;
-
-	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, NULL);
-	for (sig = 1; sig < NSIG; sig++)
-		sigaction(sig, &dfl, NULL);
-}
 
 /* Closes all but 0, 1, 2 and two others, both above 2; host may be missing. */
 static void close_files(int host, int control)
@@ -120,22 +109,37 @@ static void purge_stdio(void)
  * FUTEX_OWNER_DIED in it and, since WAITERS is set, wakes one.  glibc's own list
  * is not needed here; workers get theirs back in fork().
  */
-static int hold_life(struct fp_ctl *ctl)
+static int hold_life(struct nursery *n)
 {
-	static struct robust_list_head head;
-	static struct robust_list entry;
-
-	head.list.next = &entry;
-	entry.next = &head.list;
-	head.futex_offset = (char *)&ctl->life - (char *)&entry;
+	n->robust.list.next = &n->held;
+	n->held.next = &n->robust.list;
+	n->robust.futex_offset = (char *)&n->ctl->life - (char *)&n->held;
 	/* LIFE-L2: set before anybody is told that there is a nursery; the kernel sets OWNER_DIED; pairs with LIFE-L1. */
-	fp_store_rel(&ctl->life, (uint32_t)getpid() | FUTEX_WAITERS);
-	return fp_sys.set_robust(&head, sizeof(head));
+	fp_store_rel(&n->ctl->life, (uint32_t)getpid() | FUTEX_WAITERS);
+	return fp_sys.set_robust(&n->robust, sizeof(n->robust));
 }
 
+/* Not for workers: what they don't share, the nursery need not copy after each fork. */
+static int make_tables(struct nursery *n)
+{
+	uint32_t workers = n->crew->workers, room = BAD_BASE + BAD_EACH * workers;
+	size_t size = workers * sizeof(*n->children) + room * sizeof(*n->bad);
+	void *p;
+	int err = fp_sys.map(&p, NULL, fp_round_up(size, FP_PAGE), PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (err)
+		return err;
+	n->children = p;
+	n->bad = (int64_t *)(n->children + workers);
+	n->bad_room = room;
+	return fp_sys.advise(p, fp_round_up(size, FP_PAGE), MADV_DONTFORK);
+}
+
+/* All signals are blocked: the host has done so. */
 static int setup(struct nursery *n, const struct fp_nursery_args *args)
 {
-	sigset_t chld;
+	int err;
 
 	if (args->parent) {
 		fp_sys.prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -145,20 +149,17 @@ static int setup(struct nursery *n, const struct fp_nursery_args *args)
 	fp_sys.prctl(PR_SET_NAME, (unsigned long)"fp-nursery");
 	fp_sys.prctl(PR_SET_CHILD_SUBREAPER, 1);
 	fp_sys.setpgid();
-	reset_signals();
+	fp_sys.default_signals();
 	close_files(args->host, args->control);
 	purge_stdio();
-	sigemptyset(&chld);
-	sigaddset(&chld, SIGCHLD);
-	n->signals = fp_sys.signalfd(&chld);
+	fp_worker_prepare();
+	n->signals = fp_sys.signalfd(SIGCHLD);
 	if (n->signals >= 0)
 		n->signals = fp_sys.above_stdio(n->signals);
-	n->children = calloc(n->crew->workers, sizeof(*n->children));
-	n->bad_room = BAD_BASE + BAD_EACH * n->crew->workers;
-	n->bad = calloc(n->bad_room, sizeof(*n->bad));
 	if (n->signals < 0)
 		return n->signals;
-	return n->children && n->bad ? hold_life(n->ctl) : -ENOMEM;
+	err = make_tables(n);
+	return err ? err : hold_life(n);
 }
 
 /* The keeper's clone took its thread's rseq off, which fork() hands on; without a keeper somebody waits for a sign of life. */

@@ -72,13 +72,13 @@
  */
 static bool kill_children(void)
 {
-	long fd = fp_raw5(SYS_openat, AT_FDCWD, (long)"/proc/thread-self/children", O_RDONLY, 0, 0);
+	long fd = fp_raw(SYS_openat, AT_FDCWD, "/proc/thread-self/children", O_RDONLY);
 	char list[1024];
-	long n = fd < 0 ? fd : fp_raw5(SYS_read, fd, (long)list, sizeof(list), 0, 0), i;
+	long n = fd < 0 ? fd : fp_raw(SYS_read, fd, list, sizeof(list)), i;
 	pid_t pid = 0;
 
 	if (fd >= 0)
-		fp_raw5(SYS_close, fd, 0, 0, 0, 0);
+		fp_raw(SYS_close, fd);
 	/* A number that is cut off at the end of the list has no space behind it. */
 	for (i = 0; i < n; i++) {
 		if (list[i] >= '0' && list[i] <= '9') {
@@ -86,7 +86,7 @@ static bool kill_children(void)
 			continue;
 		}
 		if (pid > 0)
-			fp_raw5(SYS_kill, pid, SIGKILL, 0, 0, 0);
+			fp_raw(SYS_kill, pid, SIGKILL);
 		pid = 0;
 	}
 	return n >= 0;
@@ -101,11 +101,11 @@ static void see_off(pid_t nursery)
 	siginfo_t info;
 	bool all;
 
-	fp_raw5(SYS_kill, -nursery, SIGKILL, 0, 0, 0);
+	fp_raw(SYS_kill, -nursery, SIGKILL);
 	do
 		all = kill_children();
-	while (fp_raw5(SYS_waitid, all ? P_ALL : P_PGID, all ? 0 : nursery, (long)&info,
-		       WEXITED | __WALL, 0) == 0);
+	while (fp_raw(SYS_waitid, all ? P_ALL : P_PGID, all ? 0 : nursery, &info,
+		      WEXITED | __WALL) == 0);
 }
 
 /* No frame of the keeper's is ever unwound, so none may leave marks for AddressSanitizer. */
@@ -116,15 +116,15 @@ static FP_UNKNOWN_STACK void keep(struct fp_spawn *s)
 
 	/* SPAWN-K1: after nursery_pid; from here on the creator runs; pairs with SPAWN-K2. */
 	fp_store_sc(&s->keeper, FORKED);
-	fp_raw5(SYS_futex, (long)&s->keeper, FUTEX_WAKE, 1, 0, 0);
-	fp_raw5(SYS_close_range, 0, ~0u, 0, 0, 0);
+	fp_raw(SYS_futex, &s->keeper, FUTEX_WAKE, 1);
+	fp_raw(SYS_close_range, 0, ~0u);
 	if (nursery > 0) {
-		fp_raw5(SYS_prctl, PR_SET_NAME, (long)"fp-keeper", 0, 0, 0);
-		fp_raw5(SYS_waitid, P_PID, nursery, (long)&info, WEXITED | WNOWAIT, 0);
+		fp_raw(SYS_prctl, PR_SET_NAME, "fp-keeper");
+		fp_raw(SYS_waitid, P_PID, nursery, &info, WEXITED | WNOWAIT);
 		see_off(nursery);
 	}
 	for (;;)
-		fp_raw5(SYS_exit, 0, 0, 0, 0, 0);
+		fp_raw(SYS_exit, 0);
 }
 
 static FP_UNKNOWN_STACK int keeper_main(void *arg)
@@ -132,7 +132,7 @@ static FP_UNKNOWN_STACK int keeper_main(void *arg)
 	struct fp_spawn *s = arg;
 
 	s->args.parent = getpid();
-	fp_raw5(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	fp_raw(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1);
 	s->nursery_pid = fp_sys.fork();
 	if (s->nursery_pid == 0)
 		fp_nursery_main(&s->args);

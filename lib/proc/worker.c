@@ -20,7 +20,6 @@
  */
 #include "proc/worker.h"
 
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdio_ext.h>
@@ -32,6 +31,9 @@
 #include "os/sys.h"
 #include "sync/idle.h"
 
+#define CROWDED_NS	1500	/* a yield that took longer let somebody else run */
+#define CROWDED_TIMES	8	/* in a row, and the worker moves to another CPU ... */
+#define STAY_NS		((int64_t)10000000)	/* ... but not again before that */
 #define SPIN_LOOKS	8	/* fruitless looks before a worker says that it is hungry, or lets others run */
 
 _Thread_local struct fp_self *fp_self;
@@ -82,19 +84,38 @@ static bool look_for_work(struct fp_self *self, struct fp_chunk *chunk)
 	return false;
 }
 
+/*
+ * Who is about to publish may have been put on this very CPU.  A guest's
+ * scheduler does so after a pause: it takes a CPU that has slept long for one
+ * that the hypervisor has withdrawn.  Then each of the two runs only while the
+ * other one yields, until the next balancing, many milliseconds later; we move
+ * sooner.
+ */
+static void note_yield(struct fp_self *self, int64_t took, int64_t now)
+{
+	self->crowded = took > CROWDED_NS ? self->crowded + 1 : 0;
+	if (self->crowded < CROWDED_TIMES || now < self->stay_until)
+		return;
+	self->crowded = 0;
+	self->stay_until = now + STAY_NS;
+	fp_sys.move();
+}
+
 static bool spin_for_work(struct fp_self *self, struct fp_chunk *chunk)
 {
-	int64_t until;
+	int64_t spin = (int64_t)fp_load_rlx(&self->crew->seg.ctl->spin);
+	int64_t until = fp_sys.clock() + spin, before, now;
 
-	if (self->crew->spin <= 0)
+	if (spin <= 0)
 		return false;
-	until = fp_sys.clock() + self->crew->spin;
 	do {
 		if (look_for_work(self, chunk))
 			return true;
-		/* Who is about to publish may have been put on this very CPU. */
+		before = fp_sys.clock();
 		fp_sys.yield();
-	} while (stop_of(self) == FP_STOP_NO && fp_sys.clock() < until);
+		now = fp_sys.clock();
+		note_yield(self, now - before, now);
+	} while (stop_of(self) == FP_STOP_NO && now < until);
 	return false;
 }
 
@@ -168,6 +189,7 @@ static void enter(struct fp_self *self, const struct fp_crew *crew, unsigned id,
 		.id = id,
 		.runner = {
 			.claimer = { .seg = &crew->seg, .id = id },
+			.loop = crew->loop,
 			.pid = getpid(),
 			.flush = process,
 		},
@@ -220,11 +242,22 @@ static FP_UNKNOWN_STACK void on_item_exit(int status, void *unused)
 	leave_process(status);
 }
 
+void fp_worker_prepare(void)
+{
+	on_exit(on_item_exit, NULL);
+}
+
+/* "fp-worker-" and the number, without printf(), whose pages each worker would keep. */
 static void name_process(unsigned id)
 {
-	char name[16];
+	char name[16] = "fp-worker-";
+	unsigned left = id, len = sizeof("fp-worker-");
 
-	snprintf(name, sizeof(name), "fp-worker-%u", id);
+	while (left /= 10)
+		len++;
+	do
+		name[--len] = (char)('0' + id % 10);
+	while (id /= 10);
 	fp_sys.prctl(PR_SET_NAME, (unsigned long)name);
 }
 
@@ -232,15 +265,12 @@ FP_UNKNOWN_STACK void fp_worker_process(const struct fp_crew *crew, unsigned id,
 					pid_t parent)
 {
 	struct fp_self self;	/* here, not static: this page is the worker's own anyway */
-	sigset_t none;
 
 	fp_sys.prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(0);
 	name_process(id);
 	fp_sys.advise(crew->seg.ctl, crew->seg.geo.ctl_size, MADV_DONTFORK);
-	on_exit(on_item_exit, NULL);
-	sigemptyset(&none);
-	pthread_sigmask(SIG_SETMASK, &none, NULL);
+	fp_sys.unblock();
 	leave_process(fp_worker_run(&self, crew, id, true) ? 1 : 0);
 }

@@ -13,11 +13,16 @@ struct fp_self {
 	unsigned id;
 	void *state;			/* the hook's */
 	uint32_t last_slot;
+	unsigned crowded;		/* yields in a row in which somebody else ran */
+	int64_t stay_until;		/* no move to another CPU before that */
 	struct fp_runner runner;
 };
 
-/* NULL outside workers. */
-extern _Thread_local struct fp_self *fp_self;
+/*
+ * NULL outside workers.  Initial-exec: found without a call into ld.so, which in
+ * each new worker would allocate the variable anew.
+ */
+extern _Thread_local struct fp_self *fp_self __attribute__((tls_model("initial-exec")));
 
 /*
  * The body: init hook, work until told to leave, exit hook.  0, or what the
@@ -25,6 +30,9 @@ extern _Thread_local struct fp_self *fp_self;
  */
 int fp_worker_run(struct fp_self *self, const struct fp_crew *crew, unsigned id,
 		  bool process);
+
+/* Before the first fork of a worker process: what all of them inherit. */
+void fp_worker_prepare(void);
 
 /* The body of a worker process, right after the nursery's fork; parent is the nursery. */
 _Noreturn void fp_worker_process(const struct fp_crew *crew, unsigned id,

@@ -183,6 +183,7 @@ struct fp_job {
 	FP_ALIGNED fp_a64 first;	/* {index:56, outcome:8} of the first item not ok; ~0 none; lowered by anybody */
 
 	FP_ALIGNED fp_a32 tops;		/* top regions of this job */
+	fp_a32 stops;			/* desc has FP_JOB_STOP: a hint where to claim first */
 	fp_a64 chunk;			/* desc.chunk */
 	fp_a64 fn;			/* desc.fn: whose cost is remembered */
 	struct fp_job_desc desc;
@@ -253,6 +254,7 @@ struct fp_ctl {
 	uint64_t worker_off, slot_off, slot_stride, arena_off, arena_size;
 
 	FP_ALIGNED fp_a64 active;	/* slots that ever had a job; host sets, workers read */
+	fp_a64 spin;			/* ns a worker looks on before it sleeps; host sets while they start */
 
 	/* What a running worker looks at between items; seldom written. */
 	FP_ALIGNED fp_a64 hungry[FP_MAP_WORDS];		/* looking for work; each worker its bit, the nursery a dead one's */

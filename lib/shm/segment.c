@@ -134,8 +134,6 @@ static int open_object(size_t size, size_t arena_size)
 	err = fp_sys.truncate(fd, (off_t)size);
 	if (!err && sealable)
 		err = fp_sys.seal(fd);
-	if (!err)
-		err = fp_sys.allocate(fd, 0, FP_PAGE);
 	if (err < 0) {
 		fp_sys.close(fd);
 		return err;

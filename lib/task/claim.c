@@ -501,9 +501,12 @@ bool fp_claim(struct fp_claimer *c, struct fp_chunk *chunk)
 {
 	const struct fp_geometry *geo = &c->seg->geo;
 	uint32_t subs = 1 + geo->tops, spares = geo->ids - geo->spares;
+	/* What was split off lies before what was never claimed: stop_on_error wants it early. */
+	bool subs_first = fp_load_rlx(&c->slot.job->stops);
 
 	/* The nursery's first: it has no others once they are used up. */
 	return claim_in_subs(c, spares, geo->ids, chunk) ||
+	       (subs_first && claim_in_subs(c, subs, spares, chunk)) ||
 	       claim_in_tops(c, chunk) ||
-	       claim_in_subs(c, subs, spares, chunk);
+	       (!subs_first && claim_in_subs(c, subs, spares, chunk));
 }

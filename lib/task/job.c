@@ -91,6 +91,7 @@ static void describe(struct fp_job *job, const struct fp_job_desc *d)
 {
 	fp_store_rlx(&job->fn, d->fn);
 	fp_store_rlx(&job->chunk, d->chunk);
+	fp_store_rlx(&job->stops, (d->flags & FP_JOB_STOP) != 0);
 	fp_store_rlx(&job->first, FP_FIRST_NONE);
 	job->desc = *d;
 }

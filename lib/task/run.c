@@ -26,7 +26,7 @@
 #include "task/outcome.h"
 #include "task/size.h"
 
-#define STRIDE_NS	1000
+#define STRIDE_NS	4000
 #define STRIDE_MOST	64	/* items, since the next ones may be dearer */
 #define SPLIT_RUN_NS	5000	/* a chunk is split no earlier ... */
 #define SPLIT_LEFT_NS	3000	/* ... and not for less */
@@ -34,27 +34,32 @@
 #define RANGE_LEAST_NS	2000	/* but none shorter than this */
 
 /* Returns where it ended: behind the first that failed, where that stops the job. */
-static uint64_t run_items(struct fp_job *job, struct fp_worker *me, uint64_t i,
-			  uint64_t end, pid_t pid)
+static uint64_t run_items(const struct fp_runner *r, uint64_t i, uint64_t end)
 {
-	forkpool_fn *fn = (forkpool_fn *)job->desc.fn;
-	size_t in_size = job->desc.in_size, out_size = job->desc.out_size;
-	/* Numbers, since a pointer that is NULL must not be stepped, not even by 0. */
-	uintptr_t in = in_size ? (uintptr_t)job->desc.in + i * in_size : 0;
-	uintptr_t out = out_size ? (uintptr_t)job->desc.out + i * out_size : 0;
-	void *arg = job->desc.arg;
+	const struct fp_claimer *c = &r->claimer;
+	struct fp_job *job = c->slot.job;
+	const struct fp_job_desc *d = &job->desc;
+	struct forkpool_batch batch = {
+		.fn = (forkpool_fn *)d->fn,
+		.arg = d->arg,
+		.in_size = d->in_size,
+		.out_size = d->out_size,
+		.begin = i,
+		.end = end,
+		.pos = (uint64_t *)&c->me->pos,
+	};
 	int code;
 
-	for (; i < end; i++) {
-		fp_store_rlx(&me->pos, i);
-		code = fn(arg, (const void *)in, (void *)out);
-		if (fp_unlikely(code != 0)) {
-			fp_outcome_record(job, i, FORKPOOL_ITEM_FAILED, code, pid);
-			if (job->desc.flags & FP_JOB_STOP)
-				return i + 1;
-		}
-		in += in_size;
-		out += out_size;
+	for (; batch.begin < end; batch.begin++) {
+		/* Numbers, since a pointer that is NULL must not be stepped, not even by 0. */
+		batch.in = d->in_size ? (uintptr_t)d->in + batch.begin * d->in_size : 0;
+		batch.out = d->out_size ? (uintptr_t)d->out + batch.begin * d->out_size : 0;
+		code = r->loop(&batch);
+		if (!code)
+			break;
+		fp_outcome_record(job, batch.begin, FORKPOOL_ITEM_FAILED, code, r->pid);
+		if (d->flags & FP_JOB_STOP)
+			return batch.begin + 1;
 	}
 	return end;
 }
@@ -145,7 +150,7 @@ static uint64_t run_strides(struct fp_runner *r, struct fp_chunk *chunk,
 		if (range)
 			run_range(job, c->me, i, to, r->pid);
 		else
-			to = run_items(job, c->me, i, to, r->pid);
+			to = run_items(r, i, to);
 		i = to;
 		if (fp_unlikely(fp_load_rlx(&ctl->stop) == FP_STOP_NOW)) {
 			*leave = true;

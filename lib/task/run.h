@@ -3,10 +3,13 @@
 #ifndef FP_TASK_RUN_H
 #define FP_TASK_RUN_H
 
+#include <forkpool.h>
+
 #include "task/claim.h"
 
 struct fp_runner {
 	struct fp_claimer claimer;
+	forkpool_loop_fn *loop;	/* over the items between two looks at the hints */
 	pid_t pid;
 	int64_t now;		/* end of the last chunk; 0 = ask the clock */
 	bool flush;		/* stdout is this process's own */

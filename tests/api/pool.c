@@ -55,6 +55,47 @@ START_TEST(any_number_of_workers)
 }
 END_TEST
 
+/* Runs another function than the map's. */
+static int thrice(void *arg, const void *in, void *out)
+{
+	(void)arg;
+	*(int *)out = 3 * *(const int *)in;
+	return 0;
+}
+
+static int loop_of_thrice(struct forkpool_batch *batch)
+{
+	batch->fn = thrice;
+	return forkpool_loop_(batch);
+}
+
+START_TEST(the_loop_is_the_programs)
+{
+	int in[100], out[100] = { 0 }, i;
+	struct forkpool *pool;
+
+	for (i = 0; i < 100; i++)
+		in[i] = i;
+	ck_assert_int_eq(forkpool_create_with_loop(&pool, NULL, loop_of_thrice), 0);
+	ck_assert_int_eq(FORKPOOL_MAP(pool, square, in, out, 100), 0);
+	for (i = 0; i < 100; i++)
+		ck_assert_int_eq(out[i], test_inline() ? i * i : 3 * i);
+	forkpool_destroy(pool);
+}
+END_TEST
+
+START_TEST(the_function_has_a_loop_of_its_own)
+{
+	struct forkpool *mark = (struct forkpool *)&mark, *pool = mark;
+
+	ck_assert_int_eq(forkpool_create_with_loop(&pool, NULL, NULL), -EINVAL);
+	ck_assert_ptr_eq(pool, mark);
+	ck_assert_int_eq((forkpool_create)(&pool, NULL), 0);
+	check_works(pool);
+	forkpool_destroy(pool);
+}
+END_TEST
+
 static void check_refused(const struct forkpool_opts *opts, int err)
 {
 	struct forkpool *mark = (struct forkpool *)&mark, *pool = mark;
@@ -506,6 +547,8 @@ int main(void)
 	TCase *busy = test_case(suite, "busy"), *many = test_case(suite, "many");
 
 	tcase_add_test(create, any_number_of_workers);
+	tcase_add_test(create, the_loop_is_the_programs);
+	tcase_add_test(create, the_function_has_a_loop_of_its_own);
 	tcase_add_test(create, bad_options_are_refused);
 	tcase_add_test(create, an_arena_of_any_size_or_an_error);
 	tcase_add_test(create, options_of_other_versions);

@@ -12,7 +12,8 @@ awk '/^global:/ { on = 1; next } /^local:/ { on = 0 }
      on { gsub(/[ \t;]/, ""); if ($0 != "") print }' \
 	"$src/lib/libforkpool.map" | sort >"$dir/map"
 
-# Comments, preprocessor lines (continued ones too) and typedefs fall away.
+# Comments, preprocessor lines (continued ones too), typedefs and the header's own
+# inline functions, which end in _, fall away.
 awk '
 	{
 		out = ""
@@ -29,7 +30,7 @@ awk '
 		print out
 	}' "$src/include/forkpool.h" |
 	grep -v '^typedef' |
-	grep -oE 'forkpool_[a-z_0-9]+\(' | tr -d '(' | sort >"$dir/header"
+	grep -oE 'forkpool_[a-z_0-9]*[a-z0-9]\(' | tr -d '(' | sort >"$dir/header"
 
 diff -u "$dir/header" "$dir/map" || {
 	echo "forkpool.h (-) and libforkpool.map (+) differ"

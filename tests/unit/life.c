@@ -36,9 +36,9 @@ static pid_t no_clone(int (*fn)(void *), void *stack_top, void *arg, fp_a32 *tid
 	return -EPERM;
 }
 
-static int no_signalfd(const sigset_t *mask)
+static int no_signalfd(int sig)
 {
-	(void)mask;
+	(void)sig;
 	return -EMFILE;
 }
 

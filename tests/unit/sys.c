@@ -7,6 +7,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -370,7 +371,7 @@ START_TEST(children_end_and_are_told_apart)
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &set, &old);
-	fd = fp_sys.signalfd(&set);
+	fd = fp_sys.signalfd(SIGCHLD);
 	ck_assert_int_ge(fd, 0);
 	pid = fp_sys.fork();
 	if (pid == 0)
@@ -406,6 +407,75 @@ START_TEST(process_settings)
 }
 END_TEST
 
+static volatile sig_atomic_t handled;
+
+static void handler(int sig)
+{
+	handled = sig;
+}
+
+/* In a child: its signals are nobody else's. */
+static void check_signals(void)
+{
+	const struct sigaction own = { .sa_handler = handler };
+	struct sigaction now;
+	sigset_t all;
+	int sig;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	sigaction(SIGUSR1, &own, NULL);
+	sigaction(SIGRTMAX, &own, NULL);
+	raise(SIGUSR1);
+	if (handled || fp_sys.unblock() || handled != SIGUSR1)
+		_exit(1);
+	signal(SIGPIPE, SIG_IGN);
+	if (fp_sys.default_signals())
+		_exit(2);
+	for (sig = 1; sig <= SIGRTMAX; sig++)
+		if (!sigaction(sig, NULL, &now) && now.sa_handler != SIG_DFL)
+			_exit(3);
+	_exit(7);
+}
+
+START_TEST(signals_as_a_new_program_has_them)
+{
+	pid_t pid;
+
+	/* ThreadSanitizer runs handlers later. */
+	if (IS_TSAN)
+		return;
+	pid = fork();
+	if (pid == 0)
+		check_signals();
+	check_exit(pid, 0);
+}
+END_TEST
+
+/* It ends up elsewhere, and may go everywhere as before. */
+START_TEST(moving_to_another_cpu)
+{
+	cpu_set_t before, after;
+	int cpu, count;
+
+	ck_assert_int_eq(sched_getaffinity(0, sizeof(before), &before), 0);
+	count = CPU_COUNT(&before);
+	cpu = sched_getcpu();
+	if (count > 1) {
+		ck_assert_int_eq(fp_sys.move(), 0);
+		ck_assert_int_eq(sched_getaffinity(0, sizeof(after), &after), 0);
+		ck_assert(CPU_EQUAL(&before, &after));
+	}
+	CPU_ZERO(&after);
+	CPU_SET(cpu, &after);
+	ck_assert_int_eq(sched_setaffinity(0, sizeof(after), &after), 0);
+	ck_assert_int_eq(fp_sys.move(), -EINVAL);
+	ck_assert_int_eq(sched_getaffinity(0, sizeof(after), &after), 0);
+	ck_assert_int_eq(CPU_COUNT(&after), 1);
+	ck_assert_int_eq(sched_setaffinity(0, sizeof(before), &before), 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("sys");
@@ -427,5 +497,7 @@ int main(void)
 	tcase_add_test(tc, clones_are_not_seen_by_plain_waits);
 	tcase_add_test(tc, children_end_and_are_told_apart);
 	tcase_add_test(tc, process_settings);
+	tcase_add_test(tc, signals_as_a_new_program_has_them);
+	tcase_add_test(tc, moving_to_another_cpu);
 	return test_main(suite);
 }
