@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The close race: items that end just when their worker is condemned, beside a
- * job without limits whose items would be hit by a kill that comes late; and
- * how long it takes until an item that never ends is reported.
+ * job without limits whose items would be hit by a kill that comes late; how
+ * long it takes until an item that never ends is reported; and that nothing
+ * ticks when all is over.
  * FORKPOOL_TORTURE=1 makes it 10^5 items, and take minutes.
  */
 #include "test.h"
@@ -289,6 +290,52 @@ START_TEST(how_soon)
 }
 END_TEST
 
+/* ---- And then rest ----------------------------------------------------------------------------- */
+
+static long switches_of(pid_t pid)
+{
+	char path[64], line[128];
+	long n = -1;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	file = fopen(path, "re");
+	while (file && n < 0 && fgets(line, sizeof(line), file))
+		if (sscanf(line, "voluntary_ctxt_switches: %ld", &n) != 1)
+			n = -1;
+	if (file)
+		fclose(file);
+	return n;
+}
+
+static int nothing(void *arg, const void *in, void *out)
+{
+	(void)arg;
+	(void)in;
+	(void)out;
+	return 0;
+}
+
+/* Once the last job with limits has ended, and what it had asked for has come. */
+START_TEST(no_tick_afterwards)
+{
+	const struct timespec a_while = { .tv_nsec = 100 * MS };
+	FORKPOOL_OPTS(opts, .workers = WORKERS);
+	FORKPOOL_JOB_OPTS(job, .timeout = 10 * MS, .deadline = 20 * MS);
+	struct forkpool *pool;
+	long before;
+
+	ck_assert_int_eq(forkpool_create(&pool, &opts), 0);
+	forkpool_map(pool, nothing, NULL, 0, NULL, 0, 100, &job);
+	nanosleep(&a_while, NULL);
+	before = switches_of(pool->spawn.nursery_pid);
+	ck_assert_int_ge(before, 0);
+	nanosleep(&a_while, NULL);
+	ck_assert_int_eq(switches_of(pool->spawn.nursery_pid), before);
+	forkpool_destroy(pool);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("limits");
@@ -300,5 +347,6 @@ int main(void)
 	tcase_add_test(tc, close_race_with_kills);
 	tc = test_case(suite, "time");
 	tcase_add_loop_test(tc, how_soon, 0, 2);
+	tcase_add_test(tc, no_tick_afterwards);
 	return test_main(suite);
 }
