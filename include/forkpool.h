@@ -117,6 +117,11 @@ struct forkpool_opts {
 	/* Called in a worker that leaves in order; not in one that is killed. */
 	void (*worker_exit)(void *worker_arg, unsigned id, void *state);
 	void *worker_arg;	/* for both hooks; memory that exists at create */
+	/*
+	 * ns that an item which has run past its limit (timeout, deadline) gets
+	 * to end by itself, before its worker is killed; 0 = 2 ms.
+	 */
+	int64_t grace;
 };
 
 /* Declares NAME, a struct forkpool_opts: FORKPOOL_OPTS(opts, .workers = 8); */
@@ -130,7 +135,7 @@ struct forkpool_opts {
  * defaults.  The program's SIGCHLD handling, wait(-1), threads and later forks
  * are not touched: no process of the pool is a child that wait(-1) can see.
  *
- * -EINVAL  ret is NULL; an unknown mode; too many workers
+ * -EINVAL  ret is NULL; an unknown mode; too many workers; a negative grace
  * -E2BIG   opts->sz is larger than this library knows, with non-zero bytes there
  * -ENOMEM, -ENOSPC, -EMFILE, -EAGAIN ...  no memory, room, descriptors, processes
  * -FORKPOOL_ECRASHED  a worker died while it started
@@ -229,9 +234,9 @@ enum {
 	FORKPOOL_ITEM_FAILED,	/* its function returned code, not 0 */
 	FORKPOOL_ITEM_CRASHED,	/* its worker died of signal code */
 	FORKPOOL_ITEM_EXITED,	/* it called exit(code), or a kin of it */
-	FORKPOOL_ITEM_TIMED_OUT,
+	FORKPOOL_ITEM_TIMED_OUT,	/* its worker was killed: it had run past its limit */
 	FORKPOOL_ITEM_CANCELLED,	/* the pool was terminated, or broke, before it ended */
-	FORKPOOL_ITEM_NOT_RUN,	/* skipped, because of stop_on_error */
+	FORKPOOL_ITEM_NOT_RUN,	/* skipped, because of stop_on_error or the deadline */
 };
 
 /* This struct never changes. */
@@ -266,13 +271,24 @@ struct forkpool_job_opts {
 	 * error of the first item, by index, that is not ok.
 	 */
 	int stop_on_error;
-	unsigned retries;	/* times an item is run again that lost its worker */
+	unsigned retries;	/* times an item is run again that lost its worker; not one
+				 * that timed out */
 	/*
 	 * Called now and then (about ten times a second) on the calling thread,
 	 * while it waits, and once at the end if all is done.
 	 */
 	void (*on_progress)(size_t done, size_t count, void *user);
 	void *user;		/* for on_progress */
+	/*
+	 * Limits in time, in ns of the clock on the wall; 0 = none.  An item that
+	 * runs longer than timeout (for ranges: a call of the function), or that
+	 * still runs when the job's deadline has come, counted from this call,
+	 * has the pool's grace to end; then its worker is killed and the item has
+	 * timed out.  After the deadline no item is begun any more.  -ENOTSUP in
+	 * pools without processes, and inside an item.
+	 */
+	int64_t timeout;
+	int64_t deadline;
 };
 
 /* Declares NAME, a struct forkpool_job_opts: FORKPOOL_JOB_OPTS(o, .retries = 2); */
@@ -292,13 +308,15 @@ struct forkpool_job_opts {
  * item, the map runs in the calling worker.
  *
  * Returns 0 when every item is ok, else the error of the first that is not:
- * -FORKPOOL_EFAILED, -FORKPOOL_ECRASHED or -FORKPOOL_ECANCELED.  With
+ * -FORKPOOL_EFAILED, -FORKPOOL_ECRASHED, -FORKPOOL_ETIMEDOUT (also for one
+ * that was not begun before the deadline) or -FORKPOOL_ECANCELED.  With
  * retries = 0 no item is ever started twice; with retries an item may run
  * again, and finds in out what the attempt before it left there.
  *
  * -EINVAL  pool or fn is NULL; in or out is NULL with a size; a size overflows;
  *          retries with in and out that overlap; an arg that workers can't see;
- *          a child that the program forked calls
+ *          a child that the program forked calls; a negative limit
+ * -ENOTSUP limits in time where there is no process to kill
  * -E2BIG   opts->sz too large; -ENOMEM  not one item fits the free arena
  * -FORKPOOL_ECLOSED, -FORKPOOL_EBROKEN
  */

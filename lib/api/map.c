@@ -9,6 +9,7 @@
 #include "api/options.h"
 #include "engine/map.h"
 #include "engine/serial.h"
+#include "os/sys.h"
 
 #define INDEX_MAX	((size_t)1 << 55)	/* indices must fit struct fp_job's `first` */
 
@@ -63,6 +64,19 @@ static void take_options(struct fp_map *m, const struct forkpool_job_opts *o)
 	m->first_failure = o->first_failure;
 	m->on_progress = o->on_progress;
 	m->user = o->user;
+	m->timeout = o->timeout;
+	m->deadline = o->deadline ? fp_deadline(o->deadline) : 0;
+}
+
+/* Limits in time need a process that can die for them. */
+static int check_limits(const struct forkpool *pool, enum fp_caller caller,
+			const struct forkpool_job_opts *o)
+{
+	if (o->timeout < 0 || o->deadline < 0)
+		return -EINVAL;
+	if (!o->timeout && !o->deadline)
+		return 0;
+	return caller == FP_CALLER_HOST && pool->mode == FORKPOOL_PROCESSES ? 0 : -ENOTSUP;
 }
 
 static int run_from_host(struct forkpool *pool, const struct fp_map *m)
@@ -95,6 +109,9 @@ static int run(struct forkpool *pool, struct fp_map *m,
 		return err;
 	if (m->range && known.status)
 		return -EINVAL;
+	err = check_limits(pool, caller, &known);
+	if (err)
+		return err;
 	take_options(m, &known);
 	err = check(pool, m, &known);
 	if (err)

@@ -43,8 +43,9 @@ static int configure(struct fp_pool_config *config, const struct forkpool_opts *
 		.worker_init = opts->worker_init,
 		.worker_exit = opts->worker_exit,
 		.worker_arg = opts->worker_arg,
+		.grace = opts->grace,
 	};
-	if (config->workers > FP_WORKERS_MAX || config->mode < FORKPOOL_PROCESSES ||
+	if (config->grace < 0 || config->workers > FP_WORKERS_MAX || config->mode < FORKPOOL_PROCESSES ||
 	    config->mode > FORKPOOL_INLINE)
 		return -EINVAL;
 	if (config->mode == FORKPOOL_INLINE)

@@ -45,6 +45,14 @@ static inline uint64_t fp_max(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
+/* The time ns after t; the last there is, where that lies beyond it. */
+static inline int64_t fp_after(int64_t t, int64_t ns)
+{
+	int64_t sum;
+
+	return __builtin_add_overflow(t, ns, &sum) ? INT64_MAX : sum;
+}
+
 static inline bool fp_mul_overflows(size_t a, size_t b, size_t *product)
 {
 	return __builtin_mul_overflow(a, b, product);

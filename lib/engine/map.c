@@ -22,6 +22,7 @@
 
 #include "os/sys.h"
 #include "task/job.h"
+#include "task/limit.h"
 
 #define PROGRESS_NS	((int64_t)100000000)
 
@@ -54,6 +55,7 @@ int fp_map_error(int outcome)
 	case FORKPOOL_ITEM_EXITED:
 		return -FORKPOOL_ECRASHED;
 	case FORKPOOL_ITEM_TIMED_OUT:
+	case FORKPOOL_ITEM_NOT_RUN:	/* the deadline had passed */
 		return -FORKPOOL_ETIMEDOUT;
 	}
 	return -FORKPOOL_ECANCELED;
@@ -162,12 +164,16 @@ static void publish(struct run *r, uint64_t b, uint64_t n)
 		.begin = m->begin + b,
 		.chunk = m->chunk,
 		.status = status_at(r, b),
+		.timeout = m->timeout,
+		.deadline = m->deadline,
 	};
 
 	if (desc.status)
 		memset(desc.status, 0, n * sizeof(*desc.status));
 	r->slot->gen = fp_job_next_gen(seg, r->slot->index, r->slot->gen);
 	fp_job_publish(seg, r->slot->index, r->slot->gen, &desc);
+	if (fp_limited(&desc))
+		fp_spawn_watch(&r->pool->spawn, r->slot->index);
 }
 
 static void report(struct run *r, size_t done)
@@ -252,13 +258,26 @@ static void mark_rest(const struct run *r, uint64_t from, int outcome)
 		r->map->status[i] = (struct forkpool_status){ .outcome = outcome };
 }
 
+/* Nothing from item b on is begun any more. */
+static bool too_late(struct run *r, uint64_t b)
+{
+	if (!r->map->deadline || fp_sys.clock() < r->map->deadline)
+		return false;
+	if (!r->failed) {
+		r->failed = true;
+		r->first = b;
+		r->outcome = FORKPOOL_ITEM_NOT_RUN;
+	}
+	return true;
+}
+
 static int run_pieces(struct run *r)
 {
 	const struct fp_map *m = r->map;
 	uint64_t b, n;
 	int err = 0;
 
-	for (b = 0; b < m->count && !err; b += n) {
+	for (b = 0; b < m->count && !err && !too_late(r, b); b += n) {
 		n = fp_min(r->st.piece, m->count - b);
 		err = run_piece(r, b, n);
 		if (r->failed && m->stop_on_error) {

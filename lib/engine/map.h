@@ -23,6 +23,8 @@ struct fp_map {
 	size_t *first_failure;
 	void (*on_progress)(size_t done, size_t count, void *user);
 	void *user;
+	int64_t timeout;		/* ns for an item; 0 = none */
+	int64_t deadline;		/* on the monotonic clock; 0 = none */
 };
 
 /* Runs it on the pool's workers and waits.  0, or the call's error. */

@@ -37,6 +37,7 @@
 #define WORKER_SPIN_NS	50000
 #define WAITER_SPIN_NS	150000
 #define PATIENCE_NS	((int64_t)2000000000)	/* with a nursery that does not end by itself */
+#define GRACE_NS	2000000
 #define TOKEN		1u
 #define ARENA_ENOUGH	((size_t)64 << 20)
 #define LIFE_THREADS	1u	/* `life` while there are worker threads */
@@ -269,6 +270,7 @@ static int init(struct forkpool *pool, const struct fp_pool_config *config)
 	pool->crew.worker_exit = config->worker_exit;
 	pool->crew.worker_arg = config->worker_arg;
 	pool->crew.loop = config->loop;
+	pool->crew.grace = config->grace ? config->grace : GRACE_NS;
 	err = make_segment(seg, config);
 	if (!err)
 		err = fp_arena_create(&pool->arena, seg->fd, (off_t)seg->geo.ctl_size,

@@ -24,6 +24,7 @@ struct fp_pool_config {
 	void (*worker_exit)(void *arg, unsigned id, void *state);
 	void *worker_arg;
 	forkpool_loop_fn *loop;
+	int64_t grace;			/* 0 = the default */
 };
 
 /* A job slot from the host's side. */

@@ -14,6 +14,7 @@ struct fp_crew {
 	int (*worker_init)(void *arg, unsigned id, void **state);
 	void (*worker_exit)(void *arg, unsigned id, void *state);
 	void *worker_arg;
+	int64_t grace;			/* ns from the flag to the kill, past a limit */
 	forkpool_loop_fn *loop;		/* in the program, near its items' functions */
 };
 

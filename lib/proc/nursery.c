@@ -14,9 +14,11 @@
  * I4 Deaths outside items are counted; too many of them break the pool, so that
  *    a worker that can't start is not started for ever.  A death inside an item
  *    settles that item and is progress; so is a worker that has settled a chunk
- *    and is killed when it has nothing to do.
+ *    and is killed when it has nothing to do.  Those we kill for their limits
+ *    are not counted.
  *
- * Progress.  It waits only in poll(), and at its own end for processes that
+ * Progress.  It waits only in poll(), with a time to wake up only while there
+ * are recoveries to try again, or jobs with limits (proc/enforce.c); and at its own end for processes that
  * have been sent SIGKILL.
  *
  * If the owner dies.  Workers die with it (PDEATHSIG); the kernel marks `life`
@@ -37,6 +39,7 @@
 #include <forkpool.h>
 
 #include "os/sys.h"
+#include "proc/enforce.h"
 #include "proc/recover.h"
 #include "proc/worker.h"
 #include "sync/idle.h"
@@ -60,6 +63,7 @@ struct child {
 	int64_t due;			/* NONE: start then; UNSETTLED: try again then */
 	struct fp_death death;		/* UNSETTLED */
 	uint64_t chunks;		/* settled under this id before it started */
+	struct fp_charge charge;
 };
 
 struct nursery {
@@ -74,6 +78,7 @@ struct nursery {
 	bool leaving, broken;
 	int64_t kill_at;		/* FP_FOREVER, or when patience ends */
 	struct fp_attempts attempts;
+	uint64_t watched;		/* slots whose jobs have limits in time */
 
 	int64_t *bad;			/* times of the last deaths outside items, a ring */
 	uint32_t bad_room, bad_next;
@@ -231,6 +236,9 @@ static void clear_worker(struct fp_worker *w)
 {
 	fp_store_rlx(&w->pos, FP_POS_NONE);
 	fp_store_rlx(&w->intent, FP_INTENT_NONE);
+	fp_store_rlx(&w->limit, 0);
+	fp_store_rlx(&w->expired, 0);
+	fp_store_rlx(&w->condemned, 0);
 	fp_store_rlx(&w->state, FP_WORKER_STARTING);
 }
 
@@ -249,6 +257,7 @@ static void start_worker(struct nursery *n, uint32_t id)
 
 	clear_worker(w);
 	child->chunks = settled_by(n, id);
+	child->charge = (struct fp_charge){ .outcome = FORKPOOL_ITEM_OK };
 	pid = fp_sys.fork();
 	if (pid == 0) {
 		if (n->host >= 0)
@@ -341,7 +350,8 @@ static void settle(struct nursery *n, uint32_t id)
 	child->due = 0;
 	if (r == FP_RECOVERED_ITEM)
 		n->bad_row = 0;
-	else if (!n->leaving && settled_by(n, id) == child->chunks)
+	else if (!n->leaving && child->charge.outcome == FORKPOOL_ITEM_OK &&
+		 settled_by(n, id) == child->chunks)
 		bad_death(n, child);
 	fp_store_rlx(&fp_segment_worker(&n->crew->seg, id)->intent, FP_INTENT_NONE);
 	fp_wake_all(n->ctl);
@@ -369,6 +379,11 @@ static void worker_ended(struct nursery *n, uint32_t id, const siginfo_t *info)
 		.outcome = exited ? FORKPOOL_ITEM_EXITED : FORKPOOL_ITEM_CRASHED,
 		.code = info->si_status,
 	};
+	/* However it died in the end: what it ran was condemned. */
+	if (child->charge.outcome != FORKPOOL_ITEM_OK) {
+		child->death.outcome = child->charge.outcome;
+		child->death.code = 0;
+	}
 	/* Then we killed it, or it left before its chunk was done. */
 	if (fp_load_rlx(&n->ctl->stop) == FP_STOP_NOW) {
 		child->death.outcome = FORKPOOL_ITEM_CANCELLED;
@@ -420,30 +435,78 @@ static void reap(struct nursery *n)
 
 /* ---- The loop -------------------------------------------------------------------------------- */
 
-static void obey(struct nursery *n)
+static void stop_now(struct nursery *n)
 {
 	uint32_t id;
-	char cmd;
 
-	if (fp_sys.recv(n->control, &cmd, 1) <= 0)
-		end(n);
-	n->leaving = true;
-	fp_wake_all(n->ctl);
-	if (cmd != FP_CMD_STOP)
-		return;
 	n->kill_at = fp_sys.clock() + LEAVE_GRACE;
 	for (id = 0; id < n->crew->workers; id++)
 		if (n->children[id].state == CHILD_ALIVE && fp_recover_busy(n->crew, id))
 			fp_sys.kill(n->children[id].pid, SIGKILL);
 }
 
-/* Does what is due, and returns when the next is. */
-static int64_t do_due(struct nursery *n)
+static void kill_job(struct nursery *n, uint32_t slot, uint64_t gen)
 {
-	int64_t now = fp_sys.clock(), next = n->kill_at;
 	struct child *child;
 	uint32_t id;
 
+	for (id = 0; id < n->crew->workers; id++) {
+		child = &n->children[id];
+		if (child->state == CHILD_ALIVE)
+			fp_enforce_kill(n->crew, id, child->pid, &child->charge, slot, gen);
+	}
+}
+
+static void obey(struct nursery *n)
+{
+	struct fp_order order = { 0 };
+
+	if (fp_sys.recv(n->control, &order, sizeof(order)) <= 0)
+		end(n);
+	switch (order.cmd) {
+	case FP_CMD_WATCH:
+		n->watched |= (uint64_t)1 << (order.slot % FP_SLOTS);
+		break;
+	case FP_CMD_KILL:
+		kill_job(n, order.slot, order.gen);
+		break;
+	case FP_CMD_STOP:
+	case FP_CMD_LEAVE:
+		n->leaving = true;
+		fp_wake_all(n->ctl);
+		if (order.cmd == FP_CMD_STOP)
+			stop_now(n);
+		break;
+	}
+}
+
+/* Ends what has run too long, and returns when to look again. */
+static int64_t enforce_limits(struct nursery *n, int64_t now)
+{
+	int64_t next = fp_enforce_jobs(n->crew, &n->watched, now), look;
+	struct child *child;
+	uint32_t id;
+
+	for (id = 0; id < n->crew->workers && n->watched; id++) {
+		child = &n->children[id];
+		if (child->state != CHILD_ALIVE)
+			continue;
+		look = fp_enforce_worker(n->crew, id, child->pid, &child->charge, now);
+		if (look < next)
+			next = look;
+	}
+	return next;
+}
+
+/* Does what is due, and returns when the next is. */
+static int64_t do_due(struct nursery *n)
+{
+	int64_t now = fp_sys.clock(), next = enforce_limits(n, now);
+	struct child *child;
+	uint32_t id;
+
+	if (n->kill_at < next)
+		next = n->kill_at;
 	for (id = 0; id < n->crew->workers && !n->broken; id++) {
 		child = &n->children[id];
 		if (child->state == CHILD_ALIVE || (child->state == CHILD_NONE && n->leaving))

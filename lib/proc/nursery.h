@@ -5,10 +5,19 @@
 
 #include "proc/crew.h"
 
-/* What the host may ask on the control socket, one byte each; ctl->stop says the rest. */
+/* What the host may ask on the control socket; ctl->stop says the rest. */
 enum fp_command {
 	FP_CMD_LEAVE = 'L',	/* workers leave when they find no work */
 	FP_CMD_STOP = 'S',	/* kill busy workers, the idle ones leave */
+	FP_CMD_WATCH = 'W',	/* the job in slot, published by now, has limits in time */
+	FP_CMD_KILL = 'K',	/* kill the workers that run job gen of slot */
+};
+
+/* One message on the socket, which keeps them apart. */
+struct fp_order {
+	uint32_t cmd;		/* enum fp_command */
+	uint32_t slot;
+	uint64_t gen;
 };
 
 struct fp_nursery_args {

@@ -8,7 +8,8 @@
  *	RUN, its own, pos none         the whole chunk becomes a sub-region
  *	RUN, its own, pos in the chunk items before pos are done; the one at pos is
  *	                               crashed, or again if it has retries left, or
- *	                               done if its error is written down already; the
+ *	                               done if its error is written down already, or
+ *	                               timed out, if that is why it was killed; the
  *	                               rest becomes a sub-region, or opens the one
  *	                               it lies in anew
  *	SPLIT                          nothing: the sub-region is published
@@ -193,6 +194,8 @@ static bool judge(const struct claim *c, struct fp_attempts *attempts,
 		  const struct fp_death *d, struct verdict *v)
 {
 	struct fp_job *job = c->slot.job;
+	bool again = job->desc.retries && d->outcome != FORKPOOL_ITEM_TIMED_OUT &&
+		     d->outcome != FORKPOOL_ITEM_CANCELLED;
 
 	if (!v->started)
 		return true;
@@ -201,9 +204,9 @@ static bool judge(const struct claim *c, struct fp_attempts *attempts,
 		v->from = v->to;
 		return true;
 	}
-	if (job->desc.retries && v->to - v->pos == 1)
+	if (again && v->to - v->pos == 1)
 		return judge_retry(c, attempts, d, v);
-	if (job->desc.retries) {
+	if (again) {
 		/* A range with many items: halved free of charge, to find the guilty one. */
 		v->from = v->pos;
 		v->batch = (v->to - v->pos) / 2;
@@ -298,4 +301,11 @@ bool fp_recover_busy(const struct fp_crew *crew, uint32_t id)
 	struct claim c;
 
 	return read_claim(crew, id, &c) && c.held;
+}
+
+bool fp_recover_runs(const struct fp_crew *crew, uint32_t id, uint32_t slot, uint64_t gen)
+{
+	struct claim c;
+
+	return read_claim(crew, id, &c) && c.held && c.slot.index == slot && c.jobgen == gen;
 }

@@ -5,7 +5,11 @@
 
 #include "proc/crew.h"
 
-/* How a worker ended: FORKPOOL_ITEM_CRASHED with a signal, or _EXITED with a status. */
+/*
+ * How a worker ended: FORKPOOL_ITEM_CRASHED with a signal, or _EXITED with a
+ * status; or _TIMED_OUT or _CANCELLED, for which it was killed: then what it ran
+ * is not run again, whatever the job's retries.
+ */
 struct fp_death {
 	uint32_t id;
 	pid_t pid;
@@ -39,5 +43,8 @@ void fp_recover_stopped(const struct fp_crew *crew, uint32_t id);
 
 /* Does the worker hold a claim now? */
 bool fp_recover_busy(const struct fp_crew *crew, uint32_t id);
+
+/* Does it hold one of job gen of that slot? */
+bool fp_recover_runs(const struct fp_crew *crew, uint32_t id, uint32_t slot, uint64_t gen);
 
 #endif

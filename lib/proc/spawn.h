@@ -25,6 +25,16 @@ int fp_spawn_start(struct fp_spawn *s, const struct fp_crew *crew);
 /* Says a command to the nursery; its being gone already is fine. */
 void fp_spawn_command(struct fp_spawn *s, enum fp_command cmd);
 
+/* The job with limits that was just published in slot: the nursery is to enforce them. */
+void fp_spawn_watch(struct fp_spawn *s, uint32_t slot);
+
+/*
+ * Kills, and replaces, the workers that run job gen of slot; what they ran ends
+ * as FORKPOOL_ITEM_CANCELLED, the rest of their chunks goes back.  To be called
+ * when the job can't be claimed from any more.  Does not wait.
+ */
+void fp_spawn_kill_job(struct fp_spawn *s, uint32_t slot, uint64_t gen);
+
 /* Waits until all processes of the pool have ended.  0 or -ETIMEDOUT. */
 int fp_spawn_wait(struct fp_spawn *s, int64_t deadline);
 

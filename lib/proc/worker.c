@@ -30,6 +30,7 @@
 
 #include "os/sys.h"
 #include "sync/idle.h"
+#include "task/limit.h"
 
 #define CROWDED_NS	1500	/* a yield that took longer let somebody else run */
 #define CROWDED_TIMES	8	/* in a row, and the worker moves to another CPU ... */
@@ -158,6 +159,7 @@ static void work(struct fp_self *self)
 	while (stop_of(self) != FP_STOP_NOW) {
 		if (!find_work(self, &chunk) && !await_work(self, &chunk))
 			return;
+		fp_limit_boundary(self->shared);
 		if (!fp_run_chunk(&self->runner, &chunk))
 			return;
 	}

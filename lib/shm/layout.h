@@ -31,7 +31,7 @@
 #include "base/bits.h"
 
 #define FP_MAGIC	0x6c6f6f706b726f66ull	/* "forkpool", little-endian */
-#define FP_LAYOUT	1u			/* raised when anything below changes */
+#define FP_LAYOUT	2u			/* raised when anything below changes */
 
 #define FP_WORKERS_MAX	1024u
 #define FP_MAP_WORDS	(FP_WORKERS_MAX / 64)	/* words of a bitmap of workers */
@@ -169,6 +169,8 @@ struct fp_job_desc {
 	uint64_t begin;			/* ranges: what item 0 is called */
 	uint64_t chunk;			/* items a claim; 0 = measured */
 	struct forkpool_status *status;	/* NULL = none wanted */
+	int64_t timeout;		/* ns for an item, or a call of a range; 0 = none */
+	int64_t deadline;		/* of the job, on the monotonic clock; 0 = none */
 };
 
 /*
@@ -186,6 +188,7 @@ struct fp_job {
 	fp_a32 stops;			/* desc has FP_JOB_STOP: a hint where to claim first */
 	fp_a64 chunk;			/* desc.chunk */
 	fp_a64 fn;			/* desc.fn: whose cost is remembered */
+	fp_a64 timeout, deadline;	/* desc's: when the nursery looks again */
 	struct fp_job_desc desc;
 
 	FP_ALIGNED fp_a64 used[FP_IDS_MAX / 64];	/* sub-regions that this job may have: a hint, set by their makers */
@@ -223,19 +226,23 @@ static inline uint64_t fp_intent(uint64_t gen, uint64_t slot, uint64_t region,
 #define fp_intent_index(w)	((uint32_t)((w) & FP_INDEX_MASK))
 
 /*
- * Written by the worker itself, but pid and state NONE and STARTING, which the
- * nursery writes while no process has this id.  Read by the nursery after death
- * (all) and at a stop (intent), by the host for progress and at create.
+ * Written by the worker itself, but condemned and expired by the nursery, and
+ * pid and state NONE and STARTING by the nursery while no process has this id.
+ * Read by the nursery after death (all), at a stop (intent) and in jobs with
+ * limits (limit), by the host for progress and at create.
  */
 struct fp_worker {
 	FP_ALIGNED fp_a64 pos;		/* the item at work, by the job's index; FP_POS_NONE */
 	fp_a64 span;			/* ranges: items handed to one call from pos on */
 	fp_a64 intent;			/* the claim it tried or holds */
 	fp_a64 chunks;			/* chunks it settled, over all its lives */
+	fp_a64 limit;			/* until when what it runs may run, on the monotonic clock; 0 = no limit */
 
 	FP_ALIGNED fp_a32 state;	/* enum fp_worker_state */
 	fp_a32 pid;
 	_Atomic int32_t error;		/* of worker_init, with REFUSED */
+	fp_a32 condemned;		/* futex: 1 = park behind the item, or chunk, at work; read by the worker */
+	fp_a64 expired;			/* the limit that the worker was last seen to have passed; read by the worker */
 };
 
 /* ---- Control ---------------------------------------------------------------- */

@@ -92,6 +92,8 @@ static void describe(struct fp_job *job, const struct fp_job_desc *d)
 	fp_store_rlx(&job->fn, d->fn);
 	fp_store_rlx(&job->chunk, d->chunk);
 	fp_store_rlx(&job->stops, (d->flags & FP_JOB_STOP) != 0);
+	fp_store_rlx(&job->timeout, (uint64_t)d->timeout);
+	fp_store_rlx(&job->deadline, (uint64_t)d->deadline);
 	fp_store_rlx(&job->first, FP_FIRST_NONE);
 	job->desc = *d;
 }

@@ -87,6 +87,11 @@ void fp_outcome_again(struct fp_job *job, uint64_t index, unsigned n, pid_t pid)
 	job->desc.status[index].outcome = FORKPOOL_ITEM_CANCELLED;
 }
 
+void fp_outcome_skip(struct fp_job *job, uint64_t index)
+{
+	lower_first(job, index, FORKPOOL_ITEM_NOT_RUN);
+}
+
 bool fp_outcome_failed(struct fp_job *job, uint64_t index, pid_t pid)
 {
 	const struct forkpool_status *st = job->desc.status ? &job->desc.status[index] : NULL;

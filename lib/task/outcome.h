@@ -17,6 +17,9 @@ void fp_outcome_ran(struct fp_job *job, uint64_t begin, uint64_t end, pid_t pid)
 /* Item `index` lost its worker pid in attempt number n and will run again. */
 void fp_outcome_again(struct fp_job *job, uint64_t index, unsigned n, pid_t pid);
 
+/* Item `index` is not begun: the job's deadline has passed. */
+void fp_outcome_skip(struct fp_job *job, uint64_t index);
+
 /*
  * Had item `index` returned an error in process pid before that died?  Then it
  * has ended; makes sure that all of it is written down.

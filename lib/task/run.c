@@ -23,6 +23,7 @@
 
 #include "os/sys.h"
 #include "sync/idle.h"
+#include "task/limit.h"
 #include "task/outcome.h"
 #include "task/size.h"
 
@@ -76,12 +77,25 @@ static void run_range(struct fp_job *job, struct fp_worker *me, uint64_t i,
 		fp_outcome_record(job, i, FORKPOOL_ITEM_FAILED, code, pid);
 }
 
+/* Runs [i, to) by the job's kind; returns where it ended. */
+static uint64_t run_stride(const struct fp_runner *r, uint64_t i, uint64_t to)
+{
+	struct fp_job *job = r->claimer.slot.job;
+
+	if (!(job->desc.flags & FP_JOB_RANGE))
+		return run_items(r, i, to);
+	run_range(job, r->claimer.me, i, to, r->pid);
+	return to;
+}
+
 /* Items between two looks at the hints. */
 static uint64_t stride_of(const struct fp_claimer *c, const struct fp_chunk *chunk)
 {
 	struct fp_job *job = c->slot.job;
 	uint64_t len = chunk->end - chunk->begin, least, batch;
 
+	if (job->desc.timeout && !(job->desc.flags & FP_JOB_RANGE))
+		return 1;
 	if (!(job->desc.flags & FP_JOB_RANGE))
 		return c->cost ? fp_min(fp_max(STRIDE_NS * FP_COST_UNIT / c->cost, 1),
 					STRIDE_MOST) : 1;
@@ -131,9 +145,24 @@ static void measure(struct fp_runner *r, const struct fp_chunk *chunk, uint64_t 
 	r->now = end;
 }
 
+/* Runs [i, to), or none of it when the job's deadline has passed; returns where it ended. */
+static uint64_t run_limited(struct fp_runner *r, uint64_t i, uint64_t to)
+{
+	struct fp_worker *me = r->claimer.me;
+	struct fp_job *job = r->claimer.slot.job;
+
+	if (!fp_limit_begin(me, &job->desc, i)) {
+		fp_outcome_skip(job, i);
+		return i;
+	}
+	to = run_stride(r, i, to);
+	fp_limit_end(me);
+	return to;
+}
+
 /*
  * Runs up to the chunk's end, or where it was split (*split), or where
- * stop_on_error ended it; returns where.
+ * stop_on_error or the deadline ended it; returns where.
  */
 static uint64_t run_strides(struct fp_runner *r, struct fp_chunk *chunk,
 			    bool *split, bool *leave)
@@ -141,17 +170,16 @@ static uint64_t run_strides(struct fp_runner *r, struct fp_chunk *chunk,
 	struct fp_claimer *c = &r->claimer;
 	struct fp_job *job = c->slot.job;
 	struct fp_ctl *ctl = c->seg->ctl;
-	bool range = job->desc.flags & FP_JOB_RANGE, stops = job->desc.flags & FP_JOB_STOP;
-	uint64_t stride = stride_of(c, chunk), i = chunk->begin, to;
+	bool stops = job->desc.flags & FP_JOB_STOP, limited = fp_limited(&job->desc);
+	uint64_t stride = stride_of(c, chunk), i = chunk->begin, to, begin;
 
 	fp_store_rlx(&c->me->span, stride);
 	while (i < chunk->end && !(stops && fp_outcome_stops(job, i))) {
 		to = fp_min(stride, chunk->end - i) + i;
-		if (range)
-			run_range(job, c->me, i, to, r->pid);
-		else
-			to = run_items(r, i, to);
-		i = to;
+		begin = i;
+		i = fp_unlikely(limited) ? run_limited(r, i, to) : run_stride(r, i, to);
+		if (i == begin)
+			break;
 		if (fp_unlikely(fp_load_rlx(&ctl->stop) == FP_STOP_NOW)) {
 			*leave = true;
 			break;

@@ -26,6 +26,7 @@
 #include "task/check.h"
 #include "task/claim.h"
 #include "task/job.h"
+#include "task/limit.h"
 #include "task/run.h"
 #include "test.h"
 #include "trace.h"
@@ -64,9 +65,12 @@ struct path {
 	uint32_t flags;		/* enum fp_job_flags */
 	uint32_t retries;
 	int64_t item_ns;
+	int64_t timeout;
+	bool condemned;		/* at the start of the path; let go after a stop */
 };
 
 #define FN(fn)	((uintptr_t)(fn))
+#define NEVER	(1000 * CAP_NS)	/* a limit that is stored, and not passed */
 
 static struct {
 	struct forkpool *pool;
@@ -207,6 +211,7 @@ static void publish(void)
 		.count = p->count,
 		.chunk = p->chunk,
 		.status = ranges ? NULL : h.sh->status,
+		.timeout = p->timeout,
 	};
 
 	if (h.published)
@@ -214,6 +219,8 @@ static void publish(void)
 	h.published = true;
 	h.slot->gen = fp_job_next_gen(h.seg, h.slot->index, h.slot->gen);
 	fp_job_publish(h.seg, h.slot->index, h.slot->gen, &desc);
+	if (p->timeout)
+		fp_spawn_watch(&h.pool->spawn, h.slot->index);
 	/* So that whoever completes it has somebody to wake. */
 	fp_job_wait(h.seg, h.slot->index, h.slot->gen, fp_sys.clock(), 0);
 }
@@ -344,6 +351,18 @@ static unsigned go_on(unsigned k)
 	return n;
 }
 
+static void condemn(bool condemned)
+{
+	fp_a32 *word = &fp_segment_worker(h.seg, h.victim)->condemned;
+
+	if (!h.path->condemned)
+		return;
+	/* In the nursery's place. */
+	fp_store_sc(word, condemned);
+	if (!condemned)
+		fp_sys.futex_wake(word, 1);
+}
+
 /* Takes the victim k steps into the path; returns the steps, or -1: it did not come by. */
 static int take(const struct path *p, unsigned k)
 {
@@ -364,6 +383,7 @@ static int take(const struct path *p, unsigned k)
 		h.missed++;
 		return -1;
 	}
+	condemn(true);
 	n = go_on(k);
 	h.points++;
 	return (int)n;
@@ -437,6 +457,7 @@ static int stop_at(const struct path *p, unsigned k)
 		sleep_a_little();
 	}
 	expect_sound();
+	condemn(false);
 	kill(h.traces[h.victim].pid, SIGCONT);
 	await_job();
 	EXPECT(!expect_items(), "%s", "an item was lost by a stop");
@@ -461,6 +482,16 @@ static const struct path paths[] = {
 	  .flags = FP_JOB_RANGE },
 	{ "run a range with retries", FN(fp_run_chunk), 0, FIRST, true, 2, .count = 64,
 	  .chunk = 16, .flags = FP_JOB_RANGE, .retries = 3 },
+	{ "run with limits", FN(fp_run_chunk), 0, FIRST, true, 2, .count = 12, .chunk = 3,
+	  .timeout = NEVER },
+	{ "run a range with limits and retries", FN(fp_run_chunk), 0, FIRST, true, 2, .count = 64,
+	  .chunk = 16, .flags = FP_JOB_RANGE, .retries = 3, .timeout = NEVER },
+	{ "end an item with a limit, and begin the next", FN(fp_limit_end), FN(fp_run_chunk),
+	  FIRST, true, 2, .count = 12, .chunk = 3, .timeout = NEVER },
+	{ "park behind an item", FN(fp_limit_end), 0, FIRST, true, 2, .count = 12, .chunk = 3,
+	  .timeout = NEVER, .condemned = true },
+	{ "park before a chunk", FN(fp_limit_boundary), 0, FIRST, true, 2, .count = 12,
+	  .chunk = 3, .condemned = true },
 	{ "finish", FN(fp_claim_finish), 0, FIRST, false, 2, .count = 8, .chunk = 1,
 	  .item_ns = 20000 },
 	{ "finish, and go on to the next", FN(fp_claim_finish), FN(fp_run_chunk), FIRST, true, 2,

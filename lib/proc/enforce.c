@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What.  The nursery's side of limits in time: a worker whose item has run past
+ * its limit is flagged; after the pool's grace it is condemned, looked at once
+ * more, and killed or let go.
+ *
+ * Usage.  The host says which slots have a job with limits (FP_CMD_WATCH).  In
+ * each turn fp_enforce_jobs(), then fp_enforce_worker() for each worker that
+ * lives; both say when the next turn is due.  fp_enforce_kill() when the host
+ * asks for it.
+ *
+ * Invariants.
+ * I1 A worker is killed only if, after `condemned` was stored, it was still
+ *    found at work on the very item (limit) or job (claim word).  Whatever it
+ *    does until the signal arrives, it does not begin another item: task/limit.c,
+ *    I2.  So no stop and no wait for one is needed, and whether it is stopped
+ *    already, or masks signals, does not matter.
+ * I2 Who is condemned and not killed is let go at once.
+ * I3 A limit that lies closer than the next look can only belong to an item
+ *    that was not begun when we looked last: the next look comes no later than
+ *    the job's timeout after this one.
+ *
+ * Progress.  Nothing here waits.
+ *
+ * If the owner (the nursery) dies: the pool is broken, all workers die.
+ * Model: tests/models/condemn.pml.
+ */
+#include "proc/enforce.h"
+
+#include <limits.h>
+#include <signal.h>
+
+#include <forkpool.h>
+
+#include "os/sys.h"
+#include "proc/recover.h"
+
+#define LOOK_LEAST	((int64_t)1000000)	/* between two looks that no known limit asks for */
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* ---- When to look ----------------------------------------------------------------------- */
+
+/* FP_FOREVER: the slot has no job with limits any more. */
+static int64_t next_look(struct fp_job *job, int64_t now)
+{
+	int64_t timeout = (int64_t)fp_load_rlx(&job->timeout);
+	int64_t deadline = (int64_t)fp_load_rlx(&job->deadline);
+	int64_t next = FP_FOREVER;
+
+	/* LIMIT-J1: the host's word came after the job was published; pairs with JOB-P1. */
+	if (!(fp_load_acq(&job->word) & FP_JOB_RUN))
+		return FP_FOREVER;
+	if (timeout > 0)
+		next = fp_after(now, timeout > LOOK_LEAST ? timeout : LOOK_LEAST);
+	if (deadline > 0)
+		next = earlier(next, deadline > now ? deadline : fp_after(now, LOOK_LEAST));
+	return next;
+}
+
+int64_t fp_enforce_jobs(const struct fp_crew *crew, uint64_t *watched, int64_t now)
+{
+	int64_t next = FP_FOREVER, look;
+	uint64_t left;
+	uint32_t slot;
+
+	for (left = *watched; left; left &= left - 1) {
+		slot = (uint32_t)__builtin_ctzll(left);
+		look = next_look(fp_segment_slot(&crew->seg, slot).job, now);
+		if (look == FP_FOREVER)
+			*watched &= ~((uint64_t)1 << slot);
+		next = earlier(next, look);
+	}
+	return next;
+}
+
+/* ---- Condemn ------------------------------------------------------------------------------ */
+
+static void condemn(struct fp_worker *w)
+{
+	/* LIMIT-N2: before the look whether it is still at it (I1); pairs with LIMIT-E2. */
+	fp_store_sc(&w->condemned, 1);
+}
+
+static void acquit(struct fp_worker *w)
+{
+	/* LIMIT-N4: who is parked, or about to be, goes on; pairs with LIMIT-E2. */
+	fp_store_sc(&w->condemned, 0);
+	fp_sys.futex_wake(&w->condemned, INT_MAX);
+}
+
+/* The verdict stands; a child that we may not kill (it changed its user) goes on. */
+static bool execute(struct fp_worker *w, pid_t pid, struct fp_charge *charge, int outcome)
+{
+	if (fp_sys.kill(pid, SIGKILL)) {
+		acquit(w);
+		return false;
+	}
+	charge->outcome = outcome;
+	return true;
+}
+
+/* ---- Limits --------------------------------------------------------------------------------- */
+
+/* Past its limit and the grace: killed, or let go if it has come to the item's end. */
+static int64_t judge(struct fp_worker *w, pid_t pid, struct fp_charge *charge, int64_t now)
+{
+	condemn(w);
+	/* LIMIT-N3: after LIMIT-N2; the same limit, so the same item (I1); pairs with LIMIT-E1. */
+	if (fp_load_sc(&w->limit) != charge->limit) {
+		acquit(w);
+		return fp_after(now, LOOK_LEAST);
+	}
+	return execute(w, pid, charge, FORKPOOL_ITEM_TIMED_OUT) ? FP_FOREVER
+								: fp_after(now, LOOK_LEAST);
+}
+
+int64_t fp_enforce_worker(const struct fp_crew *crew, uint32_t id, pid_t pid,
+			  struct fp_charge *charge, int64_t now)
+{
+	struct fp_worker *w = fp_segment_worker(&crew->seg, id);
+	/* LIMIT-N1: with it the item's pos; pairs with LIMIT-B1. */
+	uint64_t limit = fp_load_acq(&w->limit);
+	int64_t kill_at;
+
+	if (charge->outcome != FORKPOOL_ITEM_OK || limit == 0 || limit > INT64_MAX)
+		return FP_FOREVER;
+	if ((int64_t)limit > now)
+		return (int64_t)limit;
+	if (charge->limit != limit) {
+		charge->limit = limit;
+		charge->since = now;
+		fp_store_rlx(&w->expired, limit);
+	}
+	kill_at = fp_after(charge->since, crew->grace);
+	return kill_at > now ? kill_at : judge(w, pid, charge, now);
+}
+
+/* ---- Killed jobs ------------------------------------------------------------------------------ */
+
+void fp_enforce_kill(const struct fp_crew *crew, uint32_t id, pid_t pid,
+		     struct fp_charge *charge, uint32_t slot, uint64_t gen)
+{
+	struct fp_worker *w = fp_segment_worker(&crew->seg, id);
+
+	if (charge->outcome != FORKPOOL_ITEM_OK || !fp_recover_runs(crew, id, slot, gen))
+		return;
+	condemn(w);
+	if (!fp_recover_runs(crew, id, slot, gen))
+		acquit(w);
+	else
+		execute(w, pid, charge, FORKPOOL_ITEM_CANCELLED);
+}

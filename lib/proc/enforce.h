@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* How the nursery ends items past their limits, and killed jobs; see enforce.c. */
+#ifndef FP_PROC_ENFORCE_H
+#define FP_PROC_ENFORCE_H
+
+#include "proc/crew.h"
+
+/* What the nursery holds against a worker; its own memory, zeroed for each new one. */
+struct fp_charge {
+	uint64_t limit;		/* that it has run past */
+	int64_t since;		/* when that was seen */
+	int outcome;		/* of what it ran when it was killed for it; FORKPOOL_ITEM_OK: it was not */
+};
+
+/* When to look at the workers again for the sake of the jobs in *watched; drops what has ended. */
+int64_t fp_enforce_jobs(const struct fp_crew *crew, uint64_t *watched, int64_t now);
+
+/* Looks at one worker and does what is due; when to look at it again. */
+int64_t fp_enforce_worker(const struct fp_crew *crew, uint32_t id, pid_t pid,
+			  struct fp_charge *charge, int64_t now);
+
+/* Kills the worker if it runs job gen of a slot, and in no other item. */
+void fp_enforce_kill(const struct fp_crew *crew, uint32_t id, pid_t pid,
+		     struct fp_charge *charge, uint32_t slot, uint64_t gen);
+
+#endif
