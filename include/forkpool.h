@@ -43,7 +43,7 @@
  *	forkpool_create              yes          -EPERM       yes (a pool of its own)
  *	forkpool_map, forkpool_for   yes          yes          -EINVAL
  *	forkpool_close, _terminate   yes          -EPERM       -EINVAL
- *	forkpool_join                yes          -EPERM       -EINVAL
+ *	forkpool_join, _resize       yes          -EPERM       -EINVAL
  *	forkpool_destroy             once, last   no effect    frees what the child holds
  *	forkpool_shm_alloc and kin   yes          ENOSYS       EINVAL
  *	forkpool_shm_free            yes          no effect    no effect
@@ -117,6 +117,17 @@ struct forkpool_opts {
 	/* Called in a worker that leaves in order; not in one that is killed. */
 	void (*worker_exit)(void *worker_arg, unsigned id, void *state);
 	void *worker_arg;	/* for both hooks; memory that exists at create */
+	/*
+	 * The most that forkpool_resize() will ever be asked for, from workers to
+	 * 1024; 0 = 64, or more where workers or the machine's CPUs are more.
+	 */
+	unsigned max_workers;
+	/*
+	 * A worker that has run so many items leaves in order (worker_exit is
+	 * called) and another takes its place; 0 = never.  At least so many: it
+	 * leaves between two chunks, or inside one where that can be divided.
+	 */
+	uint64_t max_items_per_worker;
 };
 
 /* Declares NAME, a struct forkpool_opts: FORKPOOL_OPTS(opts, .workers = 8); */
@@ -131,6 +142,7 @@ struct forkpool_opts {
  * are not touched: no process of the pool is a child that wait(-1) can see.
  *
  * -EINVAL  ret is NULL; an unknown mode; too many workers
+ * -ENOTSUP max_items_per_worker, without worker processes
  * -E2BIG   opts->sz is larger than this library knows, with non-zero bytes there
  * -ENOMEM, -ENOSPC, -EMFILE, -EAGAIN ...  no memory, room, descriptors, processes
  * -FORKPOOL_ECRASHED  a worker died while it started
@@ -208,6 +220,21 @@ int forkpool_terminate(struct forkpool *pool);
  * may be inside a call on this pool, or start one.  NULL is fine.
  */
 void forkpool_destroy(struct forkpool *pool);
+
+/*
+ * Changes the number of workers, also while maps run.  Workers that are too many
+ * finish their item, give back what else they had claimed, and leave in order.
+ * Returns when the new number is in force: new workers are ready, and those that
+ * leave have been told so, which need not have left yet.  Several threads may
+ * call; one resize is done after the other.
+ *
+ * -EINVAL  pool is NULL; workers is 0, or more than max_workers
+ * -ENOTSUP the pool has no worker processes
+ * -FORKPOOL_ECLOSED, -FORKPOOL_EBROKEN
+ * -FORKPOOL_ECRASHED, -EAGAIN, -ENOMEM, or what worker_init returned: a new worker
+ *          did not come up; the number is the old one, and the new ones leave
+ */
+int forkpool_resize(struct forkpool *pool, unsigned workers);
 
 /*
  * How many CPUs this process may use: its affinity mask, cut by the CPU quota

@@ -17,7 +17,8 @@ enum fp_pool_state { FP_POOL_OPEN, FP_POOL_CLOSED, FP_POOL_TERMINATED };
 
 /* What a pool is to be, with defaults filled in. */
 struct fp_pool_config {
-	uint32_t workers;
+	uint32_t workers, max_workers;
+	uint64_t max_items;		/* of a worker; 0 = no limit */
 	int mode;
 	size_t arena_size;		/* 0 = the default */
 	int (*worker_init)(void *arg, unsigned id, void **state);
@@ -39,7 +40,7 @@ struct forkpool {
 	int mode;
 	uint64_t *token;		/* a page of its own that reads 0 in forked children */
 	struct fp_arena *arena;
-	int64_t spin;			/* ns a waiting thread looks on before it sleeps */
+	fp_a64 spin;			/* ns a waiting thread looks on before it sleeps */
 
 	fp_a32 state;			/* enum fp_pool_state */
 	fp_a32 inside;			/* futex: threads inside a map */
@@ -50,6 +51,10 @@ struct forkpool {
 
 	pthread_mutex_t ending;		/* who ends the workers */
 	bool ended;
+
+	pthread_mutex_t resizing;	/* who changes the next two */
+	uint32_t workers;		/* in force now */
+	uint32_t resizes;		/* the last one's number */
 
 	struct fp_spawn spawn;		/* FORKPOOL_PROCESSES */
 
@@ -82,6 +87,9 @@ void fp_pool_leave(struct forkpool *pool);
 /* A slot to hold, waiting while all are in use; 0 or -errno. */
 int fp_pool_take_slot(struct forkpool *pool, struct fp_host_slot **ret);
 void fp_pool_give_slot(struct forkpool *pool, struct fp_host_slot *slot);
+
+/* How long workers and waiters look on before they sleep, with so many workers. */
+void fp_pool_set_spin(struct forkpool *pool, uint32_t workers);
 
 /* Waits until no worker can write to the segment any more. */
 void fp_pool_await_end(struct forkpool *pool);

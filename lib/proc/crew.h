@@ -10,7 +10,8 @@
 struct fp_crew {
 	struct fp_segment seg;
 	struct forkpool *pool;		/* what forkpool_current() returns */
-	uint32_t workers;
+	uint32_t workers;		/* at create; there may be seg.geo.workers later */
+	uint64_t max_items;		/* a worker that has run so many is replaced; 0 = never */
 	int (*worker_init)(void *arg, unsigned id, void **state);
 	void (*worker_exit)(void *arg, unsigned id, void *state);
 	void *worker_arg;

@@ -317,11 +317,16 @@ int fp_spawn_start(struct fp_spawn *s, const struct fp_crew *crew)
 	return 0;
 }
 
+void fp_spawn_order(struct fp_spawn *s, const struct fp_order *order)
+{
+	fp_sys.send(s->control, order, sizeof(*order));
+}
+
 void fp_spawn_command(struct fp_spawn *s, enum fp_command cmd)
 {
-	char byte = (char)cmd;
+	const struct fp_order order = { .cmd = cmd };
 
-	fp_sys.send(s->control, &byte, 1);
+	fp_spawn_order(s, &order);
 }
 
 int fp_spawn_wait(struct fp_spawn *s, int64_t deadline)

@@ -14,7 +14,8 @@
  *    registered, so the first to run.
  * I3 It sleeps only after IDLE-S1 and one more look.
  *
- * Ordering pairs.  sync/idle.c; CTL-S1/CTL-S2 (stop); CTL-R1 (ready).
+ * Ordering pairs.  sync/idle.c; CTL-S1/CTL-S2 (stop); CTL-R1 (ready);
+ * LEAVE-N1/LEAVE-W3 (told to leave).
  *
  * Progress.  It waits for nobody but for work.  If it dies: proc/recover.c.
  */
@@ -72,6 +73,13 @@ static enum fp_stop stop_of(struct fp_self *self)
 	return fp_load_sc(&self->crew->seg.ctl->stop);
 }
 
+/* Is there a reason to stop looking for work? */
+static bool is_over(struct fp_self *self)
+{
+	/* LEAVE-W3: sc, as part of the last look before sleep; pairs with LEAVE-N1. */
+	return stop_of(self) != FP_STOP_NO || fp_load_sc(&self->shared->leave) != FP_LEAVE_NO;
+}
+
 static bool look_for_work(struct fp_self *self, struct fp_chunk *chunk)
 {
 	int i;
@@ -115,7 +123,7 @@ static bool spin_for_work(struct fp_self *self, struct fp_chunk *chunk)
 		fp_sys.yield();
 		now = fp_sys.clock();
 		note_yield(self, now - before, now);
-	} while (stop_of(self) == FP_STOP_NO && now < until);
+	} while (!is_over(self) && now < until);
 	return false;
 }
 
@@ -128,7 +136,7 @@ static bool park_or_find(struct fp_self *self, struct fp_chunk *chunk)
 		fp_park_cancel(ctl, self->id);
 		return true;
 	}
-	if (stop_of(self) != FP_STOP_NO)
+	if (is_over(self))
 		fp_park_cancel(ctl, self->id);
 	else
 		fp_park(ctl, self->id, ticket);
@@ -145,7 +153,7 @@ static bool await_work(struct fp_self *self, struct fp_chunk *chunk)
 		return true;
 	self->runner.now = 0;
 	fp_hungry_set(ctl, self->id);
-	while (!found && stop_of(self) == FP_STOP_NO)
+	while (!found && !is_over(self))
 		found = spin_for_work(self, chunk) || park_or_find(self, chunk);
 	fp_hungry_clear(ctl, self->id);
 	return found;
@@ -155,9 +163,12 @@ static void work(struct fp_self *self)
 {
 	struct fp_chunk chunk;
 
-	while (stop_of(self) != FP_STOP_NOW) {
-		if (!find_work(self, &chunk) && !await_work(self, &chunk))
-			return;
+	while (stop_of(self) != FP_STOP_NOW && !fp_run_leave(&self->runner)) {
+		if (!find_work(self, &chunk) && !await_work(self, &chunk)) {
+			if (stop_of(self) != FP_STOP_NO)
+				return;
+			continue;
+		}
 		if (!fp_run_chunk(&self->runner, &chunk))
 			return;
 	}
@@ -176,7 +187,9 @@ static void say_started(const struct fp_crew *crew)
 	struct fp_ctl *ctl = crew->seg.ctl;
 
 	/* CTL-R1: after the state; create waits for the last one; pairs with CTL-R2. */
-	if (fp_add_sc(&ctl->started, 1) + 1 == crew->workers)
+	if (fp_add_sc(&ctl->started, 1) + 1 == crew->workers ||
+	    /* RESIZE-W1: a resize waits for each; it said so before this worker was forked; pairs with RESIZE-H1. */
+	    fp_load_sc(&ctl->resizing))
 		fp_sys.futex_wake(&ctl->started, 1);
 }
 
@@ -192,6 +205,7 @@ static void enter(struct fp_self *self, const struct fp_crew *crew, unsigned id,
 			.loop = crew->loop,
 			.pid = getpid(),
 			.flush = process,
+			.max_items = crew->max_items,
 		},
 	};
 	self->runner.claimer.me = self->shared;
