@@ -100,6 +100,13 @@ enum {
 	FORKPOOL_INLINE,	/* no workers: the calling thread runs the items */
 };
 
+/* Where workers run. */
+enum {
+	FORKPOOL_PIN_NONE,	/* where the kernel puts them (best, but where it moves them about) */
+	FORKPOOL_PIN_COMPACT,	/* each on one CPU: neighbours first, which share caches */
+	FORKPOOL_PIN_SPREAD,	/* each on one CPU: one for each core and package first */
+};
+
 struct forkpool_opts {
 	size_t sz;		/* sizeof(struct forkpool_opts) */
 	unsigned workers;	/* how many; 0 = forkpool_cpu_count(); at most 1024 */
@@ -128,6 +135,21 @@ struct forkpool_opts {
 	 * leaves between two chunks, or inside one where that can be divided.
 	 */
 	uint64_t max_items_per_worker;
+	int64_t spin;		/* ns a worker looks for work before it sleeps; 0 =
+				 * chosen by the library, -1 = it sleeps at once */
+	/*
+	 * FORKPOOL_PIN_...: worker id runs on one CPU of the affinity mask that the
+	 * thread in forkpool_create() has; more workers than CPUs share them, in
+	 * turn.  No effect in inline mode.
+	 */
+	int pin;
+	/*
+	 * Descriptors that workers keep, under the same numbers; they are there for
+	 * the whole life of the pool, whatever the program closes.  Workers have 0,
+	 * 1, 2 and these, and no other.
+	 */
+	const int *keep_fds;
+	size_t keep_fds_count;
 };
 
 /* Declares NAME, a struct forkpool_opts: FORKPOOL_OPTS(opts, .workers = 8); */
@@ -141,8 +163,10 @@ struct forkpool_opts {
  * defaults.  The program's SIGCHLD handling, wait(-1), threads and later forks
  * are not touched: no process of the pool is a child that wait(-1) can see.
  *
- * -EINVAL  ret is NULL; an unknown mode; too many workers
+ * -EINVAL  ret is NULL; an unknown mode or pin; too many workers; spin below -1;
+ *          keep_fds NULL with a count
  * -ENOTSUP max_items_per_worker, without worker processes
+ * -EBADF   one of keep_fds is not open
  * -E2BIG   opts->sz is larger than this library knows, with non-zero bytes there
  * -ENOMEM, -ENOSPC, -EMFILE, -EAGAIN ...  no memory, room, descriptors, processes
  * -FORKPOOL_ECRASHED  a worker died while it started

@@ -11,6 +11,7 @@
 #include "engine/pool.h"
 #include "engine/resize.h"
 #include "os/cpus.h"
+#include "os/sys.h"
 
 #define WORKERS_ROOM	64u	/* a pool may be resized to so many */
 
@@ -57,8 +58,24 @@ static int configure_processes(struct fp_pool_config *config,
 	return 0;
 }
 
+static int configure_files(struct fp_pool_config *config, const struct forkpool_opts *opts)
+{
+	size_t i;
+
+	if (opts->keep_fds_count && !opts->keep_fds)
+		return -EINVAL;
+	for (i = 0; i < opts->keep_fds_count; i++)
+		if (fp_sys.check_open(opts->keep_fds[i]))
+			return -EBADF;
+	config->keep_fds = opts->keep_fds;
+	config->keep_fds_count = opts->keep_fds_count;
+	return 0;
+}
+
 static int configure(struct fp_pool_config *config, const struct forkpool_opts *opts)
 {
+	int err;
+
 	*config = (struct fp_pool_config){
 		.workers = opts->workers ? opts->workers
 					 : (uint32_t)fp_min(forkpool_cpu_count(), FP_WORKERS_MAX),
@@ -67,14 +84,18 @@ static int configure(struct fp_pool_config *config, const struct forkpool_opts *
 		.worker_init = opts->worker_init,
 		.worker_exit = opts->worker_exit,
 		.worker_arg = opts->worker_arg,
+		.pin = opts->pin,
+		.spin = opts->spin,
 	};
 	if (config->workers > FP_WORKERS_MAX || config->mode < FORKPOOL_PROCESSES ||
 	    config->mode > FORKPOOL_INLINE || opts->max_workers > FP_WORKERS_MAX ||
-	    (opts->max_workers && opts->max_workers < config->workers))
+	    (opts->max_workers && opts->max_workers < config->workers) ||
+	    opts->spin < -1 || opts->pin < FORKPOOL_PIN_NONE || opts->pin > FORKPOOL_PIN_SPREAD)
 		return -EINVAL;
 	if (config->mode == FORKPOOL_INLINE)
 		config->workers = 1;
-	return configure_processes(config, opts);
+	err = configure_files(config, opts);
+	return err ? err : configure_processes(config, opts);
 }
 
 int forkpool_create_with_loop(struct forkpool **ret, const struct forkpool_opts *opts,

@@ -31,6 +31,7 @@
 
 #include "os/cpus.h"
 #include "os/sys.h"
+#include "os/topology.h"
 #include "sync/idle.h"
 #include "task/job.h"
 
@@ -238,13 +239,16 @@ static int init_locks(struct forkpool *pool)
 void fp_pool_set_spin(struct forkpool *pool, uint32_t workers)
 {
 	unsigned cpus = fp_cpus_affinity();
+	int64_t wish = pool->worker_spin;
 	bool free;
 
 	if (workers < cpus)
 		cpus = fp_cpus_quota("", cpus);
 	free = workers < cpus;
 	fp_store_rlx(&pool->spin, free ? WAITER_SPIN_NS : 0);
-	fp_store_rlx(&pool->crew.seg.ctl->spin, free ? WORKER_SPIN_NS : 0);
+	if (!wish)
+		wish = free ? WORKER_SPIN_NS : 0;
+	fp_store_rlx(&pool->crew.seg.ctl->spin, (uint64_t)(wish > 0 ? wish : 0));
 }
 
 /* A default is made smaller where there is less address space (RLIMIT_AS); a wish is not. */
@@ -257,6 +261,34 @@ static int make_segment(struct fp_segment *seg, const struct fp_pool_config *con
 	       !config->arena_size && size > ARENA_ENOUGH)
 		size /= 2;
 	return err;
+}
+
+static int choose_cpus(struct forkpool *pool, int pin)
+{
+	struct fp_crew *crew = &pool->crew;
+
+	if (pin == FORKPOOL_PIN_NONE || pool->mode == FORKPOOL_INLINE)
+		return 0;
+	pool->cpus = fp_cpus_list(&crew->cpus_count);
+	if (!pool->cpus)
+		return -ENOMEM;
+	crew->cpus = pool->cpus;
+	return fp_topology_order("", pin == FORKPOOL_PIN_SPREAD, pool->cpus, crew->cpus_count);
+}
+
+static int keep_files(struct forkpool *pool, const struct fp_pool_config *config)
+{
+	size_t n = config->keep_fds_count;
+
+	if (!n || pool->mode != FORKPOOL_PROCESSES)
+		return 0;
+	pool->keep = calloc(n, sizeof(*pool->keep));
+	if (!pool->keep)
+		return -ENOMEM;
+	memcpy(pool->keep, config->keep_fds, n * sizeof(*pool->keep));
+	pool->crew.keep = pool->keep;
+	pool->crew.keep_count = n;
+	return 0;
 }
 
 static int init(struct forkpool *pool, const struct fp_pool_config *config)
@@ -272,7 +304,12 @@ static int init(struct forkpool *pool, const struct fp_pool_config *config)
 	pool->crew.worker_exit = config->worker_exit;
 	pool->crew.worker_arg = config->worker_arg;
 	pool->crew.loop = config->loop;
-	err = make_segment(seg, config);
+	pool->worker_spin = config->spin;
+	err = choose_cpus(pool, config->pin);
+	if (!err)
+		err = keep_files(pool, config);
+	if (!err)
+		err = make_segment(seg, config);
 	if (!err)
 		fp_store_rlx(&seg->ctl->crew, config->workers);
 	if (!err)
@@ -456,6 +493,8 @@ static void free_local(struct forkpool *pool)
 		fp_sys.unmap(pool->token, FP_PAGE);
 	free(pool->threads);
 	free(pool->selves);
+	free(pool->cpus);
+	free(pool->keep);
 	free(pool);
 }
 

@@ -24,6 +24,10 @@ struct fp_pool_config {
 	int (*worker_init)(void *arg, unsigned id, void **state);
 	void (*worker_exit)(void *arg, unsigned id, void *state);
 	void *worker_arg;
+	int pin;			/* FORKPOOL_PIN_... */
+	int64_t spin;			/* of workers; 0 = the library chooses, -1 = none */
+	const int *keep_fds;		/* the caller's */
+	size_t keep_fds_count;
 	forkpool_loop_fn *loop;
 };
 
@@ -41,6 +45,9 @@ struct forkpool {
 	uint64_t *token;		/* a page of its own that reads 0 in forked children */
 	struct fp_arena *arena;
 	fp_a64 spin;			/* ns a waiting thread looks on before it sleeps */
+	int64_t worker_spin;		/* the user's wish for workers */
+	unsigned *cpus;			/* what crew.cpus points to */
+	int *keep;			/* and crew.keep */
 
 	fp_a32 state;			/* enum fp_pool_state */
 	fp_a32 inside;			/* futex: threads inside a map */

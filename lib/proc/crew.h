@@ -15,6 +15,10 @@ struct fp_crew {
 	int (*worker_init)(void *arg, unsigned id, void **state);
 	void (*worker_exit)(void *arg, unsigned id, void *state);
 	void *worker_arg;
+	const unsigned *cpus;		/* worker id is bound to cpus[id % cpus_count]; count 0 = to none */
+	size_t cpus_count;
+	const int *keep;		/* descriptors that stay open in nursery and workers */
+	size_t keep_count;
 	forkpool_loop_fn *loop;		/* in the program, near its items' functions */
 };
 

@@ -26,6 +26,7 @@
 #include "proc/nursery.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <linux/futex.h>
 #include <signal.h>
 #include <stdio.h>
@@ -86,18 +87,34 @@ struct nursery {
 
 /* ---- Becoming the nursery ------------------------------------------------------------ */
 
-/* Closes all but 0, 1, 2 and two others, both above 2; host may be missing. */
-static void close_files(int host, int control)
+/* The lowest descriptor from there on that stays open; INT_MAX when none does. */
+static int next_kept(const struct fp_nursery_args *args, int from)
 {
-	int other = host >= 0 ? host : control;
-	unsigned low = (unsigned)(other < control ? other : control);
-	unsigned high = (unsigned)(other < control ? control : other);
+	const struct fp_crew *crew = args->crew;
+	int next = INT_MAX;
+	size_t i;
 
-	if (low > 3)
-		fp_sys.close_range(3, low - 1);
-	if (high > low + 1)
-		fp_sys.close_range(low + 1, high - 1);
-	fp_sys.close_range(high + 1, ~0u);
+	if (args->host >= from)
+		next = args->host;
+	if (args->control >= from && args->control < next)
+		next = args->control;
+	for (i = 0; i < crew->keep_count; i++)
+		if (crew->keep[i] >= from && crew->keep[i] < next)
+			next = crew->keep[i];
+	return next;
+}
+
+/* All but 0, 1, 2, our two and those the host wants to be kept. */
+static void close_files(const struct fp_nursery_args *args)
+{
+	int from = 3, next;
+
+	while ((next = next_kept(args, from)) != INT_MAX) {
+		if (next > from)
+			fp_sys.close_range((unsigned)from, (unsigned)next - 1);
+		from = next + 1;
+	}
+	fp_sys.close_range((unsigned)from, ~0u);
 }
 
 static void purge_stdio(void)
@@ -153,7 +170,7 @@ static int setup(struct nursery *n, const struct fp_nursery_args *args)
 	fp_sys.prctl(PR_SET_CHILD_SUBREAPER, 1);
 	fp_sys.setpgid();
 	fp_sys.default_signals();
-	close_files(args->host, args->control);
+	close_files(args);
 	purge_stdio();
 	fp_worker_prepare();
 	n->signals = fp_sys.signalfd(SIGCHLD);

@@ -97,10 +97,12 @@ static bool look_for_work(struct fp_self *self, struct fp_chunk *chunk)
  * scheduler does so after a pause: it takes a CPU that has slept long for one
  * that the hypervisor has withdrawn.  Then each of the two runs only while the
  * other one yields, until the next balancing, many milliseconds later; we move
- * sooner.
+ * sooner, unless we are bound.
  */
 static void note_yield(struct fp_self *self, int64_t took, int64_t now)
 {
+	if (self->crew->cpus_count)
+		return;
 	self->crowded = took > CROWDED_NS ? self->crowded + 1 : 0;
 	if (self->crowded < CROWDED_TIMES || now < self->stay_until)
 		return;
@@ -112,10 +114,11 @@ static void note_yield(struct fp_self *self, int64_t took, int64_t now)
 static bool spin_for_work(struct fp_self *self, struct fp_chunk *chunk)
 {
 	int64_t spin = (int64_t)fp_load_rlx(&self->crew->seg.ctl->spin);
-	int64_t until = fp_sys.clock() + spin, before, now;
+	int64_t until, before, now;
 
 	if (spin <= 0)
 		return false;
+	until = fp_deadline(spin);
 	do {
 		if (look_for_work(self, chunk))
 			return true;
@@ -210,6 +213,9 @@ static void enter(struct fp_self *self, const struct fp_crew *crew, unsigned id,
 	};
 	self->runner.claimer.me = self->shared;
 	fp_self = self;
+	/* A CPU that was taken from us since is no reason to fail. */
+	if (crew->cpus_count)
+		fp_sys.bind(crew->cpus[id % crew->cpus_count]);
 }
 
 int fp_worker_run(struct fp_self *self, const struct fp_crew *crew, unsigned id,
