@@ -43,7 +43,7 @@
  *	forkpool_create              yes          -EPERM       yes (a pool of its own)
  *	forkpool_map, forkpool_for   yes          yes          -EINVAL
  *	forkpool_close, _terminate   yes          -EPERM       -EINVAL
- *	forkpool_join                yes          -EPERM       -EINVAL
+ *	forkpool_join, _resize       yes          -EPERM       -EINVAL
  *	forkpool_destroy             once, last   no effect    frees what the child holds
  *	forkpool_shm_alloc and kin   yes          ENOSYS       EINVAL
  *	forkpool_shm_free            yes          no effect    no effect
@@ -100,6 +100,13 @@ enum {
 	FORKPOOL_INLINE,	/* no workers: the calling thread runs the items */
 };
 
+/* Where workers run. */
+enum {
+	FORKPOOL_PIN_NONE,	/* where the kernel puts them (best, but where it moves them about) */
+	FORKPOOL_PIN_COMPACT,	/* each on one CPU: neighbours first, which share caches */
+	FORKPOOL_PIN_SPREAD,	/* each on one CPU: one for each core and package first */
+};
+
 struct forkpool_opts {
 	size_t sz;		/* sizeof(struct forkpool_opts) */
 	unsigned workers;	/* how many; 0 = forkpool_cpu_count(); at most 1024 */
@@ -122,6 +129,31 @@ struct forkpool_opts {
 	 * to end by itself, before its worker is killed; 0 = 2 ms.
 	 */
 	int64_t grace;
+	 * The most that forkpool_resize() will ever be asked for, from workers to
+	 * 1024; 0 = 64, or more where workers or the machine's CPUs are more.
+	 */
+	unsigned max_workers;
+	/*
+	 * A worker that has run so many items leaves in order (worker_exit is
+	 * called) and another takes its place; 0 = never.  At least so many: it
+	 * leaves between two chunks, or inside one where that can be divided.
+	 */
+	uint64_t max_items_per_worker;
+	int64_t spin;		/* ns a worker looks for work before it sleeps; 0 =
+				 * chosen by the library, -1 = it sleeps at once */
+	/*
+	 * FORKPOOL_PIN_...: worker id runs on one CPU of the affinity mask that the
+	 * thread in forkpool_create() has; more workers than CPUs share them, in
+	 * turn.  No effect in inline mode.
+	 */
+	int pin;
+	/*
+	 * Descriptors that workers keep, under the same numbers; they are there for
+	 * the whole life of the pool, whatever the program closes.  Workers have 0,
+	 * 1, 2 and these, and no other.
+	 */
+	const int *keep_fds;
+	size_t keep_fds_count;
 };
 
 /* Declares NAME, a struct forkpool_opts: FORKPOOL_OPTS(opts, .workers = 8); */
@@ -135,7 +167,10 @@ struct forkpool_opts {
  * defaults.  The program's SIGCHLD handling, wait(-1), threads and later forks
  * are not touched: no process of the pool is a child that wait(-1) can see.
  *
- * -EINVAL  ret is NULL; an unknown mode; too many workers; a negative grace
+ * -EINVAL  ret is NULL; an unknown mode or pin; too many workers; spin below -1;
+ *          a negative grace; keep_fds NULL with a count
+ * -ENOTSUP max_items_per_worker, without worker processes
+ * -EBADF   one of keep_fds is not open
  * -E2BIG   opts->sz is larger than this library knows, with non-zero bytes there
  * -ENOMEM, -ENOSPC, -EMFILE, -EAGAIN ...  no memory, room, descriptors, processes
  * -FORKPOOL_ECRASHED  a worker died while it started
@@ -213,6 +248,21 @@ int forkpool_terminate(struct forkpool *pool);
  * may be inside a call on this pool, or start one.  NULL is fine.
  */
 void forkpool_destroy(struct forkpool *pool);
+
+/*
+ * Changes the number of workers, also while maps run.  Workers that are too many
+ * finish their item, give back what else they had claimed, and leave in order.
+ * Returns when the new number is in force: new workers are ready, and those that
+ * leave have been told so, which need not have left yet.  Several threads may
+ * call; one resize is done after the other.
+ *
+ * -EINVAL  pool is NULL; workers is 0, or more than max_workers
+ * -ENOTSUP the pool has no worker processes
+ * -FORKPOOL_ECLOSED, -FORKPOOL_EBROKEN
+ * -FORKPOOL_ECRASHED, -EAGAIN, -ENOMEM, or what worker_init returned: a new worker
+ *          did not come up; the number is the old one, and the new ones leave
+ */
+int forkpool_resize(struct forkpool *pool, unsigned workers);
 
 /*
  * How many CPUs this process may use: its affinity mask, cut by the CPU quota

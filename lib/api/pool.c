@@ -9,7 +9,11 @@
 #include "api/options.h"
 #include "base/error.h"
 #include "engine/pool.h"
+#include "engine/resize.h"
 #include "os/cpus.h"
+#include "os/sys.h"
+
+#define WORKERS_ROOM	64u	/* a pool may be resized to so many */
 
 const char *forkpool_strerror(int err)
 {
@@ -33,8 +37,45 @@ static int mode_from_environment(void)
 	return strcmp(name, "inline") ? 0 : FORKPOOL_INLINE;
 }
 
+/* Room for more is address space, and a little memory: so it is there unasked. */
+static uint32_t most_workers(uint32_t workers)
+{
+	return (uint32_t)fp_min(fp_max(fp_max(workers, fp_cpus_affinity()), WORKERS_ROOM),
+				FP_WORKERS_MAX);
+}
+
+/* What needs a worker to be a process. */
+static int configure_processes(struct fp_pool_config *config,
+			       const struct forkpool_opts *opts)
+{
+	if (config->mode != FORKPOOL_PROCESSES) {
+		config->max_workers = config->workers;
+		return opts->max_items_per_worker ? -ENOTSUP : 0;
+	}
+	config->max_items = opts->max_items_per_worker;
+	config->max_workers = opts->max_workers ? opts->max_workers
+						: most_workers(config->workers);
+	return 0;
+}
+
+static int configure_files(struct fp_pool_config *config, const struct forkpool_opts *opts)
+{
+	size_t i;
+
+	if (opts->keep_fds_count && !opts->keep_fds)
+		return -EINVAL;
+	for (i = 0; i < opts->keep_fds_count; i++)
+		if (fp_sys.check_open(opts->keep_fds[i]))
+			return -EBADF;
+	config->keep_fds = opts->keep_fds;
+	config->keep_fds_count = opts->keep_fds_count;
+	return 0;
+}
+
 static int configure(struct fp_pool_config *config, const struct forkpool_opts *opts)
 {
+	int err;
+
 	*config = (struct fp_pool_config){
 		.workers = opts->workers ? opts->workers
 					 : (uint32_t)fp_min(forkpool_cpu_count(), FP_WORKERS_MAX),
@@ -44,13 +85,18 @@ static int configure(struct fp_pool_config *config, const struct forkpool_opts *
 		.worker_exit = opts->worker_exit,
 		.worker_arg = opts->worker_arg,
 		.grace = opts->grace,
+		.pin = opts->pin,
+		.spin = opts->spin,
 	};
 	if (config->grace < 0 || config->workers > FP_WORKERS_MAX || config->mode < FORKPOOL_PROCESSES ||
-	    config->mode > FORKPOOL_INLINE)
+	    config->mode > FORKPOOL_INLINE || opts->max_workers > FP_WORKERS_MAX ||
+	    (opts->max_workers && opts->max_workers < config->workers) ||
+	    opts->spin < -1 || opts->pin < FORKPOOL_PIN_NONE || opts->pin > FORKPOOL_PIN_SPREAD)
 		return -EINVAL;
 	if (config->mode == FORKPOOL_INLINE)
 		config->workers = 1;
-	return 0;
+	err = configure_files(config, opts);
+	return err ? err : configure_processes(config, opts);
 }
 
 int forkpool_create_with_loop(struct forkpool **ret, const struct forkpool_opts *opts,
@@ -116,6 +162,19 @@ int forkpool_join(struct forkpool *pool, int64_t timeout)
 	if (!err && timeout < -1)
 		err = -EINVAL;
 	return err ? err : fp_pool_join(pool, timeout);
+}
+
+int forkpool_resize(struct forkpool *pool, unsigned workers)
+{
+	int err = check_host(pool);
+
+	if (!err && !workers)
+		err = -EINVAL;
+	if (!err && pool->mode != FORKPOOL_PROCESSES)
+		err = -ENOTSUP;
+	if (!err && workers > pool->crew.seg.geo.workers)
+		err = -EINVAL;
+	return err ? err : fp_pool_resize(pool, workers);
 }
 
 void forkpool_destroy(struct forkpool *pool)

@@ -194,7 +194,8 @@ static int await(struct run *r, uint64_t b, uint64_t n)
 	for (;;) {
 		if (r->map->on_progress)
 			deadline = fp_deadline(PROGRESS_NS);
-		err = fp_job_wait(seg, slot->index, slot->gen, deadline, r->pool->spin);
+		err = fp_job_wait(seg, slot->index, slot->gen, deadline,
+				  (int64_t)fp_load_rlx(&r->pool->spin));
 		if (err != -ETIMEDOUT)
 			break;
 		report(r, b + fp_job_progress(seg, slot->index, slot->gen, n));

@@ -31,6 +31,7 @@
 
 #include "os/cpus.h"
 #include "os/sys.h"
+#include "os/topology.h"
 #include "sync/idle.h"
 #include "task/job.h"
 
@@ -221,6 +222,8 @@ static int init_locks(struct forkpool *pool)
 	pthread_mutexattr_t recursive;
 	int err = -pthread_mutex_init(&pool->ending, NULL);
 
+	if (!err)
+		err = -pthread_mutex_init(&pool->resizing, NULL);
 	pthread_mutexattr_init(&recursive);
 	pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
 	if (!err)
@@ -234,16 +237,19 @@ static int init_locks(struct forkpool *pool)
  * the way.  Asked while the workers start, since the quota takes a dozen files
  * to find out.
  */
-static void set_spin(struct forkpool *pool)
+void fp_pool_set_spin(struct forkpool *pool, uint32_t workers)
 {
 	unsigned cpus = fp_cpus_affinity();
+	int64_t wish = pool->worker_spin;
+	bool free;
 
-	if (pool->crew.workers < cpus)
+	if (workers < cpus)
 		cpus = fp_cpus_quota("", cpus);
-	if (pool->crew.workers >= cpus)
-		return;
-	pool->spin = WAITER_SPIN_NS;
-	fp_store_rlx(&pool->crew.seg.ctl->spin, WORKER_SPIN_NS);
+	free = workers < cpus;
+	fp_store_rlx(&pool->spin, free ? WAITER_SPIN_NS : 0);
+	if (!wish)
+		wish = free ? WORKER_SPIN_NS : 0;
+	fp_store_rlx(&pool->crew.seg.ctl->spin, (uint64_t)(wish > 0 ? wish : 0));
 }
 
 /* A default is made smaller where there is less address space (RLIMIT_AS); a wish is not. */
@@ -252,10 +258,38 @@ static int make_segment(struct fp_segment *seg, const struct fp_pool_config *con
 	size_t size = config->arena_size ? config->arena_size : fp_arena_default();
 	int err;
 
-	while ((err = fp_segment_create(seg, config->workers, size)) == -ENOMEM &&
+	while ((err = fp_segment_create(seg, config->max_workers, size)) == -ENOMEM &&
 	       !config->arena_size && size > ARENA_ENOUGH)
 		size /= 2;
 	return err;
+}
+
+static int choose_cpus(struct forkpool *pool, int pin)
+{
+	struct fp_crew *crew = &pool->crew;
+
+	if (pin == FORKPOOL_PIN_NONE || pool->mode == FORKPOOL_INLINE)
+		return 0;
+	pool->cpus = fp_cpus_list(&crew->cpus_count);
+	if (!pool->cpus)
+		return -ENOMEM;
+	crew->cpus = pool->cpus;
+	return fp_topology_order("", pin == FORKPOOL_PIN_SPREAD, pool->cpus, crew->cpus_count);
+}
+
+static int keep_files(struct forkpool *pool, const struct fp_pool_config *config)
+{
+	size_t n = config->keep_fds_count;
+
+	if (!n || pool->mode != FORKPOOL_PROCESSES)
+		return 0;
+	pool->keep = calloc(n, sizeof(*pool->keep));
+	if (!pool->keep)
+		return -ENOMEM;
+	memcpy(pool->keep, config->keep_fds, n * sizeof(*pool->keep));
+	pool->crew.keep = pool->keep;
+	pool->crew.keep_count = n;
+	return 0;
 }
 
 static int init(struct forkpool *pool, const struct fp_pool_config *config)
@@ -265,13 +299,21 @@ static int init(struct forkpool *pool, const struct fp_pool_config *config)
 
 	pool->mode = config->mode;
 	pool->crew.pool = pool;
-	pool->crew.workers = config->workers;
+	pool->workers = pool->crew.workers = config->workers;
+	pool->crew.max_items = config->max_items;
 	pool->crew.worker_init = config->worker_init;
 	pool->crew.worker_exit = config->worker_exit;
 	pool->crew.worker_arg = config->worker_arg;
 	pool->crew.loop = config->loop;
 	pool->crew.grace = config->grace ? config->grace : GRACE_NS;
-	err = make_segment(seg, config);
+	pool->worker_spin = config->spin;
+	err = choose_cpus(pool, config->pin);
+	if (!err)
+		err = keep_files(pool, config);
+	if (!err)
+		err = make_segment(seg, config);
+	if (!err)
+		fp_store_rlx(&seg->ctl->crew, config->workers);
 	if (!err)
 		err = fp_arena_create(&pool->arena, seg->fd, (off_t)seg->geo.ctl_size,
 				      seg->arena, seg->arena_size);
@@ -334,7 +376,7 @@ static int start_workers(struct forkpool *pool)
 	}
 	if (err)
 		return err;
-	set_spin(pool);
+	fp_pool_set_spin(pool, pool->workers);
 	return await_started(pool);
 }
 
@@ -453,6 +495,8 @@ static void free_local(struct forkpool *pool)
 		fp_sys.unmap(pool->token, FP_PAGE);
 	free(pool->threads);
 	free(pool->selves);
+	free(pool->cpus);
+	free(pool->keep);
 	free(pool);
 }
 
@@ -463,6 +507,7 @@ void fp_pool_destroy(struct forkpool *pool)
 	sem_destroy(&pool->free_slots);
 	cds_lfs_destroy(&pool->slots);
 	pthread_mutex_destroy(&pool->serial);
+	pthread_mutex_destroy(&pool->resizing);
 	pthread_mutex_destroy(&pool->ending);
 	free_local(pool);
 }

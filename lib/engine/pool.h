@@ -17,12 +17,17 @@ enum fp_pool_state { FP_POOL_OPEN, FP_POOL_CLOSED, FP_POOL_TERMINATED };
 
 /* What a pool is to be, with defaults filled in. */
 struct fp_pool_config {
-	uint32_t workers;
+	uint32_t workers, max_workers;
+	uint64_t max_items;		/* of a worker; 0 = no limit */
 	int mode;
 	size_t arena_size;		/* 0 = the default */
 	int (*worker_init)(void *arg, unsigned id, void **state);
 	void (*worker_exit)(void *arg, unsigned id, void *state);
 	void *worker_arg;
+	int pin;			/* FORKPOOL_PIN_... */
+	int64_t spin;			/* of workers; 0 = the library chooses, -1 = none */
+	const int *keep_fds;		/* the caller's */
+	size_t keep_fds_count;
 	forkpool_loop_fn *loop;
 	int64_t grace;			/* 0 = the default */
 };
@@ -40,7 +45,10 @@ struct forkpool {
 	int mode;
 	uint64_t *token;		/* a page of its own that reads 0 in forked children */
 	struct fp_arena *arena;
-	int64_t spin;			/* ns a waiting thread looks on before it sleeps */
+	fp_a64 spin;			/* ns a waiting thread looks on before it sleeps */
+	int64_t worker_spin;		/* the user's wish for workers */
+	unsigned *cpus;			/* what crew.cpus points to */
+	int *keep;			/* and crew.keep */
 
 	fp_a32 state;			/* enum fp_pool_state */
 	fp_a32 inside;			/* futex: threads inside a map */
@@ -51,6 +59,10 @@ struct forkpool {
 
 	pthread_mutex_t ending;		/* who ends the workers */
 	bool ended;
+
+	pthread_mutex_t resizing;	/* who changes the next two */
+	uint32_t workers;		/* in force now */
+	uint32_t resizes;		/* the last one's number */
 
 	struct fp_spawn spawn;		/* FORKPOOL_PROCESSES */
 
@@ -83,6 +95,9 @@ void fp_pool_leave(struct forkpool *pool);
 /* A slot to hold, waiting while all are in use; 0 or -errno. */
 int fp_pool_take_slot(struct forkpool *pool, struct fp_host_slot **ret);
 void fp_pool_give_slot(struct forkpool *pool, struct fp_host_slot *slot);
+
+/* How long workers and waiters look on before they sleep, with so many workers. */
+void fp_pool_set_spin(struct forkpool *pool, uint32_t workers);
 
 /* Waits until no worker can write to the segment any more. */
 void fp_pool_await_end(struct forkpool *pool);

@@ -250,24 +250,50 @@ unsigned fp_cpus_quota(const char *root, unsigned affinity)
 	return fp_max(fp_min(limit, affinity), 1);
 }
 
-/* The kernel refuses a set that is smaller than its own. */
-unsigned fp_cpus_affinity(void)
+/* The affinity mask of the calling thread and its size; NULL where there is none to be had. */
+static cpu_set_t *affinity_mask(size_t *size)
 {
-	int saved = errno, count = 0, err = 0;
+	int saved = errno, cpus, err;
+	cpu_set_t *set;
 
-	for (int cpus = 1024; !count && cpus <= 1 << 20; cpus *= 2) {
-		size_t size = CPU_ALLOC_SIZE(cpus);
-		cpu_set_t *set = CPU_ALLOC(cpus);
-
+	/* The kernel refuses a set that is smaller than its own. */
+	for (cpus = 1024; cpus <= 1 << 20; cpus *= 2) {
+		*size = CPU_ALLOC_SIZE(cpus);
+		set = CPU_ALLOC(cpus);
 		if (!set)
 			break;
-		err = sched_getaffinity(0, size, set);
+		err = sched_getaffinity(0, *size, set) ? errno : 0;
+		errno = saved;
 		if (!err)
-			count = CPU_COUNT_S(size, set);
+			return set;
 		CPU_FREE(set);
-		if (err && errno != EINVAL)
+		if (err != EINVAL)
 			break;
 	}
 	errno = saved;
+	return NULL;
+}
+
+unsigned fp_cpus_affinity(void)
+{
+	size_t size;
+	cpu_set_t *set = affinity_mask(&size);
+	int count = set ? CPU_COUNT_S(size, set) : 0;
+
+	CPU_FREE(set);
 	return fp_max(count, 1);
+}
+
+unsigned *fp_cpus_list(size_t *n)
+{
+	size_t size, i;
+	cpu_set_t *set = affinity_mask(&size);
+	unsigned *list = set ? calloc((size_t)CPU_COUNT_S(size, set) + 1, sizeof(*list)) : NULL;
+
+	*n = 0;
+	for (i = 0; list && i < size * 8; i++)
+		if (CPU_ISSET_S(i, size, set))
+			list[(*n)++] = (unsigned)i;
+	CPU_FREE(set);
+	return list;
 }

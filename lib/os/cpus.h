@@ -3,6 +3,8 @@
 #ifndef FP_OS_CPUS_H
 #define FP_OS_CPUS_H
 
+#include <stddef.h>
+
 /*
  * Affinity cut by the CPU quota of this process's cgroups (v1, v2, hybrid; the
  * tightest on the way from its own group to the root), rounded up, at least 1.
@@ -13,5 +15,8 @@ unsigned fp_cpus_quota(const char *root, unsigned affinity);
 
 /* CPUs in the affinity mask of the calling thread, however many the machine has; at least 1. */
 unsigned fp_cpus_affinity(void);
+
+/* Their numbers, *n of them, to be freed; NULL where they can't be known. */
+unsigned *fp_cpus_list(size_t *n);
 
 #endif

@@ -30,6 +30,7 @@
 _Static_assert(sizeof(long) == 8 && sizeof(off_t) == 8 && sizeof(time_t) == 8,
 	       "only 64-bit systems are known here");
 
+#define BIND_WORDS	128	/* 8,192 CPUs */
 #define NS_PER_S	1000000000
 #define MODE_PRIVATE	0600
 #define OWN_FIRST	32	/* signals of the C library's own */
@@ -191,6 +192,13 @@ static int sys_above_stdio(int fd)
 	moved = QUIET(fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
 	sys_close(fd);
 	return moved;
+}
+
+static int sys_check_open(int fd)
+{
+	int flags = fp_raw(SYS_fcntl, fd, F_GETFD);
+
+	return flags < 0 ? flags : 0;
 }
 
 static int sys_close_range(unsigned first, unsigned last)
@@ -355,6 +363,16 @@ static int sys_move(void)
 	return err;
 }
 
+static int sys_bind(unsigned cpu)
+{
+	uint64_t mask[BIND_WORDS] = { 0 };
+
+	if (cpu / 64 >= BIND_WORDS)
+		return -EINVAL;
+	mask[cpu / 64] = (uint64_t)1 << (cpu % 64);
+	return fp_raw(SYS_sched_setaffinity, 0, (cpu / 64 + 1) * sizeof(*mask), mask);
+}
+
 /* ---- Processes ------------------------------------------------------------ */
 
 /*
@@ -496,6 +514,7 @@ static int sys_children(pid_t *list, int room)
 	.statfs = sys_statfs,				\
 	.close = sys_close,				\
 	.above_stdio = sys_above_stdio,			\
+	.check_open = sys_check_open,			\
 	.close_range = sys_close_range,			\
 	.socketpair = sys_socketpair,			\
 	.send = sys_send,				\
@@ -509,6 +528,7 @@ static int sys_children(pid_t *list, int room)
 	.futex_wake = sys_futex_wake,			\
 	.yield = sys_yield,				\
 	.move = sys_move,				\
+	.bind = sys_bind,				\
 	.fork = sys_fork,				\
 	.clone_vm = sys_clone_vm,			\
 	.set_robust = sys_set_robust,			\

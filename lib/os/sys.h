@@ -43,6 +43,7 @@ struct fp_sys {
 	int (*statfs)(int fd, struct statfs *ret);
 	int (*close)(int fd);
 	int (*above_stdio)(int fd);				/* moves fd to 3 or more; closes it on failure */
+	int (*check_open)(int fd);				/* 0 or -EBADF */
 	int (*close_range)(unsigned first, unsigned last);
 	int (*socketpair)(int fds[2]);				/* SOCK_SEQPACKET, close on exec */
 	ssize_t (*send)(int fd, const void *buf, size_t len);	/* no SIGPIPE */
@@ -58,6 +59,7 @@ struct fp_sys {
 	int (*futex_wake)(fp_a32 *word, int count);		/* how many woke */
 	int (*yield)(void);					/* lets others on this CPU run */
 	int (*move)(void);					/* this thread to another of its CPUs; -EINVAL = it has no other */
+	int (*bind)(unsigned cpu);				/* this thread to one CPU */
 
 	/* Processes. */
 	pid_t (*fork)(void);

@@ -15,7 +15,7 @@
  *    a worker that can't start is not started for ever.  A death inside an item
  *    settles that item and is progress; so is a worker that has settled a chunk
  *    and is killed when it has nothing to do.  Those we kill for their limits
- *    are not counted.
+ *    are not counted, and a worker that leaves in order is no death.
  *
  * Progress.  It waits only in poll(), with a time to wake up only while there
  * are recoveries to try again, or jobs with limits (proc/enforce.c); and at its own end for processes that
@@ -27,6 +27,7 @@
 #include "proc/nursery.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <linux/futex.h>
 #include <signal.h>
 #include <stdio.h>
@@ -41,6 +42,7 @@
 #include "os/sys.h"
 #include "proc/enforce.h"
 #include "proc/recover.h"
+#include "proc/staff.h"
 #include "proc/worker.h"
 #include "sync/idle.h"
 
@@ -72,7 +74,8 @@ struct nursery {
 	int host, control, signals;
 	struct robust_list_head robust;	/* this process's, with one entry */
 	struct robust_list held;	/* `life` */
-	struct child *children;
+	struct child *children;		/* one for each id that there may be */
+	struct fp_staff staff;		/* how many of them are wanted */
 	uint32_t alive;
 	bool started;			/* every worker has been ready once */
 	bool leaving, broken;
@@ -88,18 +91,34 @@ struct nursery {
 
 /* ---- Becoming the nursery ------------------------------------------------------------ */
 
-/* Closes all but 0, 1, 2 and two others, both above 2; host may be missing. */
-static void close_files(int host, int control)
+/* The lowest descriptor from there on that stays open; INT_MAX when none does. */
+static int next_kept(const struct fp_nursery_args *args, int from)
 {
-	int other = host >= 0 ? host : control;
-	unsigned low = (unsigned)(other < control ? other : control);
-	unsigned high = (unsigned)(other < control ? control : other);
+	const struct fp_crew *crew = args->crew;
+	int next = INT_MAX;
+	size_t i;
 
-	if (low > 3)
-		fp_sys.close_range(3, low - 1);
-	if (high > low + 1)
-		fp_sys.close_range(low + 1, high - 1);
-	fp_sys.close_range(high + 1, ~0u);
+	if (args->host >= from)
+		next = args->host;
+	if (args->control >= from && args->control < next)
+		next = args->control;
+	for (i = 0; i < crew->keep_count; i++)
+		if (crew->keep[i] >= from && crew->keep[i] < next)
+			next = crew->keep[i];
+	return next;
+}
+
+/* All but 0, 1, 2, our two and those the host wants to be kept. */
+static void close_files(const struct fp_nursery_args *args)
+{
+	int from = 3, next;
+
+	while ((next = next_kept(args, from)) != INT_MAX) {
+		if (next > from)
+			fp_sys.close_range((unsigned)from, (unsigned)next - 1);
+		from = next + 1;
+	}
+	fp_sys.close_range((unsigned)from, ~0u);
 }
 
 static void purge_stdio(void)
@@ -127,7 +146,7 @@ static int hold_life(struct nursery *n)
 /* Not for workers: what they don't share, the nursery need not copy after each fork. */
 static int make_tables(struct nursery *n)
 {
-	uint32_t workers = n->crew->workers, room = BAD_BASE + BAD_EACH * workers;
+	uint32_t workers = n->crew->seg.geo.workers, room = BAD_BASE + BAD_EACH * workers;
 	size_t size = workers * sizeof(*n->children) + room * sizeof(*n->bad);
 	void *p;
 	int err = fp_sys.map(&p, NULL, fp_round_up(size, FP_PAGE), PROT_READ | PROT_WRITE,
@@ -155,7 +174,7 @@ static int setup(struct nursery *n, const struct fp_nursery_args *args)
 	fp_sys.prctl(PR_SET_CHILD_SUBREAPER, 1);
 	fp_sys.setpgid();
 	fp_sys.default_signals();
-	close_files(args->host, args->control);
+	close_files(args);
 	purge_stdio();
 	fp_worker_prepare();
 	n->signals = fp_sys.signalfd(SIGCHLD);
@@ -182,7 +201,7 @@ static void kill_workers(struct nursery *n)
 {
 	uint32_t id;
 
-	for (id = 0; id < n->crew->workers; id++)
+	for (id = 0; id < n->crew->seg.geo.workers; id++)
 		if (n->children[id].state == CHILD_ALIVE)
 			fp_sys.kill(n->children[id].pid, SIGKILL);
 }
@@ -191,7 +210,7 @@ static bool is_worker(struct nursery *n, pid_t pid)
 {
 	uint32_t id;
 
-	for (id = 0; id < n->crew->workers; id++)
+	for (id = 0; id < n->crew->seg.geo.workers; id++)
 		if (n->children[id].state == CHILD_ALIVE && n->children[id].pid == pid)
 			return true;
 	return false;
@@ -234,12 +253,15 @@ static void break_pool(struct nursery *n, int err)
 
 static void clear_worker(struct fp_worker *w)
 {
+	fp_store_rlx(&w->pid, 0);
 	fp_store_rlx(&w->pos, FP_POS_NONE);
 	fp_store_rlx(&w->intent, FP_INTENT_NONE);
 	fp_store_rlx(&w->limit, 0);
 	fp_store_rlx(&w->expired, 0);
 	fp_store_rlx(&w->condemned, 0);
 	fp_store_rlx(&w->state, FP_WORKER_STARTING);
+	/* RESIZE-N3: after the state, so that nobody takes the life before for this one; pairs with RESIZE-H4. */
+	fp_store_rel(&w->leave, FP_LEAVE_NO);
 }
 
 static void bad_death(struct nursery *n, struct child *child);
@@ -269,7 +291,8 @@ static void start_worker(struct nursery *n, uint32_t id)
 	if (pid < 0 && !n->started) {
 		break_pool(n, (int)pid);
 	} else if (pid < 0) {
-		bad_death(n, child);
+		if (!fp_staff_failed(&n->staff, id, (int)pid))
+			bad_death(n, child);
 	} else {
 		child->state = CHILD_ALIVE;
 		child->pid = pid;
@@ -285,7 +308,7 @@ static uint64_t progress(struct nursery *n)
 	uint64_t sum = 0;
 	uint32_t id;
 
-	for (id = 0; id < n->crew->workers; id++)
+	for (id = 0; id < n->crew->seg.geo.workers; id++)
 		sum += settled_by(n, id);
 	return sum;
 }
@@ -304,7 +327,9 @@ static int64_t backoff(uint32_t row)
 /* Counts a death outside items, and says when the id may start again. */
 static void bad_death(struct nursery *n, struct child *child)
 {
-	int64_t now = fp_sys.clock(), oldest = n->bad[n->bad_next];
+	uint32_t most = BAD_BASE + BAD_EACH * n->staff.wanted;
+	int64_t now = fp_sys.clock();
+	int64_t oldest = n->bad[(n->bad_next + n->bad_room - most) % n->bad_room];
 	uint64_t settled = progress(n);
 
 	n->bad_row = settled == n->bad_progress ? n->bad_row + 1 : 1;
@@ -313,11 +338,11 @@ static void bad_death(struct nursery *n, struct child *child)
 	n->bad_next = (n->bad_next + 1) % n->bad_room;
 	child->due = now + backoff(n->bad_row);
 	if ((oldest && now - oldest < BAD_WINDOW) ||
-	    n->bad_row >= BAD_ROW * n->crew->workers)
+	    n->bad_row >= BAD_ROW * n->staff.wanted)
 		break_pool(n, -FORKPOOL_EBROKEN);
 }
 
-/* Why a worker did not come up while the pool was being made. */
+/* Why a worker did not come up. */
 static int start_failure(struct nursery *n, uint32_t id)
 {
 	struct fp_worker *w = fp_segment_worker(&n->crew->seg, id);
@@ -336,6 +361,24 @@ static bool all_started(struct nursery *n)
 	return n->started;
 }
 
+/* Did it end as one that was asked to leave, or had run its share of items? */
+static bool left_in_order(struct nursery *n, const struct child *child)
+{
+	struct fp_worker *w = fp_segment_worker(&n->crew->seg, child->death.id);
+
+	return child->death.outcome == FORKPOOL_ITEM_EXITED && child->death.code == 0 &&
+	       fp_load_rlx(&w->state) == FP_WORKER_LEFT;
+}
+
+/* One that a resize has added, and that never came up: true when so. */
+static bool failed_to_grow(struct nursery *n, uint32_t id)
+{
+	uint32_t state = fp_load_rlx(&fp_segment_worker(&n->crew->seg, id)->state);
+
+	return (state == FP_WORKER_STARTING || state == FP_WORKER_REFUSED) &&
+	       fp_staff_failed(&n->staff, id, start_failure(n, id));
+}
+
 static void settle(struct nursery *n, uint32_t id)
 {
 	struct child *child = &n->children[id];
@@ -350,7 +393,8 @@ static void settle(struct nursery *n, uint32_t id)
 	child->due = 0;
 	if (r == FP_RECOVERED_ITEM)
 		n->bad_row = 0;
-	else if (!n->leaving && child->charge.outcome == FORKPOOL_ITEM_OK &&
+	else if (!n->leaving && !left_in_order(n, child) &&
+		 child->charge.outcome == FORKPOOL_ITEM_OK &&
 		 settled_by(n, id) == child->chunks)
 		bad_death(n, child);
 	fp_store_rlx(&fp_segment_worker(&n->crew->seg, id)->intent, FP_INTENT_NONE);
@@ -365,6 +409,7 @@ static void worker_ended(struct nursery *n, uint32_t id, const siginfo_t *info)
 	n->alive--;
 	child->state = CHILD_NONE;
 	fp_idle_forget(n->ctl, id);
+	fp_staff_gone(&n->staff, id);
 	kill_orphans(n);
 	/* Workers may see the stop, and leave, before its command has come here. */
 	if (fp_load_rlx(&n->ctl->stop) != FP_STOP_NO)
@@ -373,6 +418,8 @@ static void worker_ended(struct nursery *n, uint32_t id, const siginfo_t *info)
 		break_pool(n, start_failure(n, id));
 		return;
 	}
+	if (!n->leaving && failed_to_grow(n, id))
+		return;
 	child->death = (struct fp_death){
 		.id = id,
 		.pid = child->pid,
@@ -402,7 +449,7 @@ static void report(struct nursery *n, const siginfo_t *info)
 {
 	uint32_t id;
 
-	for (id = 0; id < n->crew->workers; id++) {
+	for (id = 0; id < n->crew->seg.geo.workers; id++) {
 		if (n->children[id].state != CHILD_ALIVE ||
 		    n->children[id].pid != info->si_pid)
 			continue;
@@ -435,12 +482,17 @@ static void reap(struct nursery *n)
 
 /* ---- The loop -------------------------------------------------------------------------------- */
 
-static void stop_now(struct nursery *n)
+static void leave(struct nursery *n, bool now)
 {
 	uint32_t id;
 
+	n->leaving = true;
+	fp_staff_close(&n->staff);
+	fp_wake_all(n->ctl);
+	if (!now)
+		return;
 	n->kill_at = fp_sys.clock() + LEAVE_GRACE;
-	for (id = 0; id < n->crew->workers; id++)
+	for (id = 0; id < n->crew->seg.geo.workers; id++)
 		if (n->children[id].state == CHILD_ALIVE && fp_recover_busy(n->crew, id))
 			fp_sys.kill(n->children[id].pid, SIGKILL);
 }
@@ -450,7 +502,7 @@ static void kill_job(struct nursery *n, uint32_t slot, uint64_t gen)
 	struct child *child;
 	uint32_t id;
 
-	for (id = 0; id < n->crew->workers; id++) {
+	for (id = 0; id < n->crew->seg.geo.workers; id++) {
 		child = &n->children[id];
 		if (child->state == CHILD_ALIVE)
 			fp_enforce_kill(n->crew, id, child->pid, &child->charge, slot, gen);
@@ -464,18 +516,23 @@ static void obey(struct nursery *n)
 	if (fp_sys.recv(n->control, &order, sizeof(order)) <= 0)
 		end(n);
 	switch (order.cmd) {
+	case FP_CMD_LEAVE:
+	case FP_CMD_STOP:
+		leave(n, order.cmd == FP_CMD_STOP);
+		break;
+	case FP_CMD_RESIZE:
+		fp_staff_resize(&n->staff, order.number, order.workers);
+		if (n->leaving)
+			fp_staff_close(&n->staff);
+		break;
+	case FP_CMD_GROWN:
+		fp_staff_grown(&n->staff, order.number);
+		break;
 	case FP_CMD_WATCH:
 		n->watched |= (uint64_t)1 << (order.slot % FP_SLOTS);
 		break;
 	case FP_CMD_KILL:
 		kill_job(n, order.slot, order.gen);
-		break;
-	case FP_CMD_STOP:
-	case FP_CMD_LEAVE:
-		n->leaving = true;
-		fp_wake_all(n->ctl);
-		if (order.cmd == FP_CMD_STOP)
-			stop_now(n);
 		break;
 	}
 }
@@ -487,7 +544,7 @@ static int64_t enforce_limits(struct nursery *n, int64_t now)
 	struct child *child;
 	uint32_t id;
 
-	for (id = 0; id < n->crew->workers && n->watched; id++) {
+	for (id = 0; id < n->crew->seg.geo.workers && n->watched; id++) {
 		child = &n->children[id];
 		if (child->state != CHILD_ALIVE)
 			continue;
@@ -507,13 +564,15 @@ static int64_t do_due(struct nursery *n)
 
 	if (n->kill_at < next)
 		next = n->kill_at;
-	for (id = 0; id < n->crew->workers && !n->broken; id++) {
+	for (id = 0; id < n->crew->seg.geo.workers && !n->broken; id++) {
 		child = &n->children[id];
-		if (child->state == CHILD_ALIVE || (child->state == CHILD_NONE && n->leaving))
+		if (child->state == CHILD_ALIVE ||
+		    (child->state == CHILD_NONE && (n->leaving || id >= n->staff.wanted)))
 			continue;
 		if (child->due <= now && child->state == CHILD_UNSETTLED)
 			settle(n, id);
-		if (child->due <= now && child->state == CHILD_NONE && !n->leaving)
+		if (child->due <= now && child->state == CHILD_NONE && !n->leaving &&
+		    id < n->staff.wanted)
 			start_worker(n, id);
 		if (child->state != CHILD_ALIVE && child->due < next)
 			next = child->due;
@@ -555,7 +614,10 @@ FP_UNKNOWN_STACK void fp_nursery_main(const struct fp_nursery_args *args)
 		.control = args->control,
 		.kill_at = FP_FOREVER,
 	};
-	int err = setup(&n, args);
+	int err;
+
+	fp_staff_init(&n.staff, n.crew);
+	err = setup(&n, args);
 
 	if (err) {
 		break_pool(&n, err);

@@ -5,10 +5,12 @@
 
 #include "proc/crew.h"
 
-/* What the host may ask on the control socket; ctl->stop says the rest. */
+/* What the host may ask on the control socket. */
 enum fp_command {
-	FP_CMD_LEAVE = 'L',	/* workers leave when they find no work */
-	FP_CMD_STOP = 'S',	/* kill busy workers, the idle ones leave */
+	FP_CMD_LEAVE = 'L',	/* workers leave when they find no work; so ctl->stop says too */
+	FP_CMD_STOP = 'S',	/* kill busy workers, the idle ones leave; likewise */
+	FP_CMD_RESIZE = 'R',	/* so many workers; see staff.c */
+	FP_CMD_GROWN = 'G',	/* all that resize `number` added are ready */
 	FP_CMD_WATCH = 'W',	/* the job in slot, published by now, has limits in time */
 	FP_CMD_KILL = 'K',	/* kill the workers that run job gen of slot */
 };
@@ -16,6 +18,8 @@ enum fp_command {
 /* One message on the socket, which keeps them apart. */
 struct fp_order {
 	uint32_t cmd;		/* enum fp_command */
+	uint32_t number;	/* of a resize; not 0 */
+	uint32_t workers;
 	uint32_t slot;
 	uint64_t gen;
 };

@@ -220,7 +220,7 @@ static bool judge(const struct claim *c, struct fp_attempts *attempts,
 /* Is the claim in a spare, and the only one there that is not DONE? */
 static bool reopens(const struct fp_crew *crew, const struct claim *c)
 {
-	uint32_t spares = fp_first_sub(&crew->seg.geo, crew->workers), k;
+	uint32_t spares = fp_first_sub(&crew->seg.geo, crew->seg.geo.workers), k;
 	uint64_t gen = fp_word_gen(c->word), w;
 
 	if (c->region < spares || fp_word_end(c->word) !=
@@ -278,7 +278,7 @@ enum fp_recovered fp_recover_dead(const struct fp_crew *crew,
 		return FP_RECOVERED_IDLE;
 	sub = reopens(crew, &c) ? c.region
 		: fp_sub_find(&crew->seg, &c.slot, c.tops, c.jobgen,
-			      fp_first_sub(geo, crew->workers), geo->spares);
+			      fp_first_sub(geo, geo->workers), geo->spares);
 	if (!sub)
 		return FP_RECOVERED_LATER;
 	find_suspect(crew, &c, death->id, &v);

@@ -317,26 +317,30 @@ int fp_spawn_start(struct fp_spawn *s, const struct fp_crew *crew)
 	return 0;
 }
 
-static void order(struct fp_spawn *s, enum fp_command cmd, uint32_t slot, uint64_t gen)
+void fp_spawn_order(struct fp_spawn *s, const struct fp_order *order)
 {
-	const struct fp_order order = { .cmd = cmd, .slot = slot, .gen = gen };
-
-	fp_sys.send(s->control, &order, sizeof(order));
+	fp_sys.send(s->control, order, sizeof(*order));
 }
 
 void fp_spawn_command(struct fp_spawn *s, enum fp_command cmd)
 {
-	order(s, cmd, 0, 0);
+	const struct fp_order order = { .cmd = cmd };
+
+	fp_spawn_order(s, &order);
 }
 
 void fp_spawn_watch(struct fp_spawn *s, uint32_t slot)
 {
-	order(s, FP_CMD_WATCH, slot, 0);
+	const struct fp_order order = { .cmd = FP_CMD_WATCH, .slot = slot };
+
+	fp_spawn_order(s, &order);
 }
 
 void fp_spawn_kill_job(struct fp_spawn *s, uint32_t slot, uint64_t gen)
 {
-	order(s, FP_CMD_KILL, slot, gen);
+	const struct fp_order order = { .cmd = FP_CMD_KILL, .slot = slot, .gen = gen };
+
+	fp_spawn_order(s, &order);
 }
 
 int fp_spawn_wait(struct fp_spawn *s, int64_t deadline)

@@ -22,7 +22,8 @@ struct fp_spawn {
 /* Makes keeper and nursery; workers are still starting when it returns.  0 or -errno. */
 int fp_spawn_start(struct fp_spawn *s, const struct fp_crew *crew);
 
-/* Says a command to the nursery; its being gone already is fine. */
+/* Says an order, or a command that needs no more, to the nursery; its being gone already is fine. */
+void fp_spawn_order(struct fp_spawn *s, const struct fp_order *order);
 void fp_spawn_command(struct fp_spawn *s, enum fp_command cmd);
 
 /* The job with limits that was just published in slot: the nursery is to enforce them. */

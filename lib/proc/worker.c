@@ -14,7 +14,8 @@
  *    registered, so the first to run.
  * I3 It sleeps only after IDLE-S1 and one more look.
  *
- * Ordering pairs.  sync/idle.c; CTL-S1/CTL-S2 (stop); CTL-R1 (ready).
+ * Ordering pairs.  sync/idle.c; CTL-S1/CTL-S2 (stop); CTL-R1 (ready);
+ * LEAVE-N1/LEAVE-W3 (told to leave).
  *
  * Progress.  It waits for nobody but for work.  If it dies: proc/recover.c.
  */
@@ -73,6 +74,13 @@ static enum fp_stop stop_of(struct fp_self *self)
 	return fp_load_sc(&self->crew->seg.ctl->stop);
 }
 
+/* Is there a reason to stop looking for work? */
+static bool is_over(struct fp_self *self)
+{
+	/* LEAVE-W3: sc, as part of the last look before sleep; pairs with LEAVE-N1. */
+	return stop_of(self) != FP_STOP_NO || fp_load_sc(&self->shared->leave) != FP_LEAVE_NO;
+}
+
 static bool look_for_work(struct fp_self *self, struct fp_chunk *chunk)
 {
 	int i;
@@ -90,10 +98,12 @@ static bool look_for_work(struct fp_self *self, struct fp_chunk *chunk)
  * scheduler does so after a pause: it takes a CPU that has slept long for one
  * that the hypervisor has withdrawn.  Then each of the two runs only while the
  * other one yields, until the next balancing, many milliseconds later; we move
- * sooner.
+ * sooner, unless we are bound.
  */
 static void note_yield(struct fp_self *self, int64_t took, int64_t now)
 {
+	if (self->crew->cpus_count)
+		return;
 	self->crowded = took > CROWDED_NS ? self->crowded + 1 : 0;
 	if (self->crowded < CROWDED_TIMES || now < self->stay_until)
 		return;
@@ -105,10 +115,11 @@ static void note_yield(struct fp_self *self, int64_t took, int64_t now)
 static bool spin_for_work(struct fp_self *self, struct fp_chunk *chunk)
 {
 	int64_t spin = (int64_t)fp_load_rlx(&self->crew->seg.ctl->spin);
-	int64_t until = fp_sys.clock() + spin, before, now;
+	int64_t until, before, now;
 
 	if (spin <= 0)
 		return false;
+	until = fp_deadline(spin);
 	do {
 		if (look_for_work(self, chunk))
 			return true;
@@ -116,7 +127,7 @@ static bool spin_for_work(struct fp_self *self, struct fp_chunk *chunk)
 		fp_sys.yield();
 		now = fp_sys.clock();
 		note_yield(self, now - before, now);
-	} while (stop_of(self) == FP_STOP_NO && now < until);
+	} while (!is_over(self) && now < until);
 	return false;
 }
 
@@ -129,7 +140,7 @@ static bool park_or_find(struct fp_self *self, struct fp_chunk *chunk)
 		fp_park_cancel(ctl, self->id);
 		return true;
 	}
-	if (stop_of(self) != FP_STOP_NO)
+	if (is_over(self))
 		fp_park_cancel(ctl, self->id);
 	else
 		fp_park(ctl, self->id, ticket);
@@ -146,7 +157,7 @@ static bool await_work(struct fp_self *self, struct fp_chunk *chunk)
 		return true;
 	self->runner.now = 0;
 	fp_hungry_set(ctl, self->id);
-	while (!found && stop_of(self) == FP_STOP_NO)
+	while (!found && !is_over(self))
 		found = spin_for_work(self, chunk) || park_or_find(self, chunk);
 	fp_hungry_clear(ctl, self->id);
 	return found;
@@ -156,9 +167,12 @@ static void work(struct fp_self *self)
 {
 	struct fp_chunk chunk;
 
-	while (stop_of(self) != FP_STOP_NOW) {
-		if (!find_work(self, &chunk) && !await_work(self, &chunk))
-			return;
+	while (stop_of(self) != FP_STOP_NOW && !fp_run_leave(&self->runner)) {
+		if (!find_work(self, &chunk) && !await_work(self, &chunk)) {
+			if (stop_of(self) != FP_STOP_NO)
+				return;
+			continue;
+		}
 		fp_limit_boundary(self->shared);
 		if (!fp_run_chunk(&self->runner, &chunk))
 			return;
@@ -178,7 +192,9 @@ static void say_started(const struct fp_crew *crew)
 	struct fp_ctl *ctl = crew->seg.ctl;
 
 	/* CTL-R1: after the state; create waits for the last one; pairs with CTL-R2. */
-	if (fp_add_sc(&ctl->started, 1) + 1 == crew->workers)
+	if (fp_add_sc(&ctl->started, 1) + 1 == crew->workers ||
+	    /* RESIZE-W1: a resize waits for each; it said so before this worker was forked; pairs with RESIZE-H1. */
+	    fp_load_sc(&ctl->resizing))
 		fp_sys.futex_wake(&ctl->started, 1);
 }
 
@@ -194,10 +210,14 @@ static void enter(struct fp_self *self, const struct fp_crew *crew, unsigned id,
 			.loop = crew->loop,
 			.pid = getpid(),
 			.flush = process,
+			.max_items = crew->max_items,
 		},
 	};
 	self->runner.claimer.me = self->shared;
 	fp_self = self;
+	/* A CPU that was taken from us since is no reason to fail. */
+	if (crew->cpus_count)
+		fp_sys.bind(crew->cpus[id % crew->cpus_count]);
 }
 
 int fp_worker_run(struct fp_self *self, const struct fp_crew *crew, unsigned id,

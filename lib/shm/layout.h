@@ -16,7 +16,8 @@
  *
  * No pointer stands among the control words but those of a job's description
  * (fn, arg, in, out, status), which only workers follow.  Where things lie is
- * computed from the worker count (struct fp_geometry), never read back.
+ * computed from the most workers that the pool may ever have (struct
+ * fp_geometry), never read back.
  *
  * If the owner dies.  Each field below says who writes it; doc/design/death.md
  * says for each state who mends it.
@@ -209,6 +210,16 @@ enum fp_worker_state {
 	FP_WORKER_LEFT,		/* in order */
 };
 
+/*
+ * Is a worker to leave before the pool ends?  The nursery asks, and may take it
+ * back; the worker takes it up, by a swap each: whichever comes first counts.
+ */
+enum fp_leave {
+	FP_LEAVE_NO,
+	FP_LEAVE_ASKED,
+	FP_LEAVE_TAKEN,		/* it looks for no more work, and ends in order; or has ended */
+};
+
 #define FP_POS_NONE	UINT64_MAX
 
 /* What a worker is about: {valid:1, generation:22, slot:6, region:12, index:14} */
@@ -243,6 +254,7 @@ struct fp_worker {
 	_Atomic int32_t error;		/* of worker_init, with REFUSED */
 	fp_a32 condemned;		/* futex: 1 = park behind the item, or chunk, at work; read by the worker */
 	fp_a64 expired;			/* the limit that the worker was last seen to have passed; read by the worker */
+	fp_a32 leave;			/* enum fp_leave; nursery: NO, ASKED, the dead's TAKEN; the worker: TAKEN */
 };
 
 /* ---- Control ---------------------------------------------------------------- */
@@ -257,11 +269,12 @@ struct fp_ctl {
 	/* Written once, by the host at create. */
 	FP_ALIGNED uint64_t magic;
 	uint32_t layout;
-	uint32_t workers;
+	uint32_t workers;		/* at most, ever */
 	uint64_t worker_off, slot_off, slot_stride, arena_off, arena_size;
 
 	FP_ALIGNED fp_a64 active;	/* slots that ever had a job; host sets, workers read */
 	fp_a64 spin;			/* ns a worker looks on before it sleeps; host sets while they start */
+	fp_a32 crew;			/* workers wanted now: for those who share out work; host at create, then the nursery */
 
 	/* What a running worker looks at between items; seldom written. */
 	FP_ALIGNED fp_a64 hungry[FP_MAP_WORDS];		/* looking for work; each worker its bit, the nursery a dead one's */
@@ -273,6 +286,9 @@ struct fp_ctl {
 
 	FP_ALIGNED fp_a32 started;	/* futex of create; raised by workers and nursery */
 	_Atomic int32_t start_error;	/* -errno why the nursery gave up; 0 */
+	fp_a32 resizing;		/* somebody waits for workers that start: wake for each; host sets */
+	fp_a32 resized;			/* the last resize that was answered, by number; nursery writes, host reads */
+	_Atomic int32_t resize_error;	/* the answer: 0 or -errno */
 
 	FP_ALIGNED fp_a32 life;		/* the nursery's robust futex: its tid, then FUTEX_OWNER_DIED */
 };
@@ -286,9 +302,9 @@ _Static_assert(offsetof(struct fp_ctl, asleep) % FP_LINE == 0, "asleep has its o
 
 /* ---- Where things lie --------------------------------------------------------- */
 
-/* Computed from the worker count; private to each process, equal in all. */
+/* Computed from the most workers; private to each process, equal in all. */
 struct fp_geometry {
-	uint32_t workers;
+	uint32_t workers;		/* at most, ever */
 	uint32_t tops;			/* most top regions of a job */
 	uint32_t own;			/* sub-regions of each worker */
 	uint32_t spares;		/* sub-regions of the nursery */

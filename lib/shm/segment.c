@@ -12,7 +12,7 @@
  *    a memfd whose size is sealed.
  * I2 Nothing in it is touched before its room has been taken in the file, so a
  *    full file system is an error here and never a SIGBUS later.
- * I3 Offsets come from the worker count alone; the copy in the header is for
+ * I3 Offsets come from the most workers alone; the copy in the header is for
  *    those who look on from outside and is never read back.
  *
  * If the owner dies.  The object goes with its last mapping.
@@ -154,6 +154,7 @@ static void describe(struct fp_segment *seg)
 	ctl->slot_stride = seg->geo.slot_stride;
 	ctl->arena_off = seg->geo.ctl_size;
 	ctl->arena_size = seg->arena_size;
+	fp_store_rlx(&ctl->crew, seg->geo.workers);
 	ctl->magic = FP_MAGIC;
 }
 
@@ -236,6 +237,13 @@ struct fp_slot fp_segment_slot(const struct fp_segment *seg, uint32_t slot)
 struct fp_worker *fp_segment_worker(const struct fp_segment *seg, uint32_t id)
 {
 	return (struct fp_worker *)((char *)seg->ctl + seg->geo.worker_off) + id;
+}
+
+uint32_t fp_segment_crew(const struct fp_segment *seg)
+{
+	uint32_t n = fp_load_rlx(&seg->ctl->crew);
+
+	return n && n <= seg->geo.workers ? n : seg->geo.workers;
 }
 
 bool fp_segment_owns(const struct fp_segment *seg, const void *ptr, size_t size)

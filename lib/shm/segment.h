@@ -27,7 +27,7 @@ void fp_geometry_init(struct fp_geometry *geo, uint32_t workers);
 /* Bytes of an arena when the user names none: a quarter of RAM, within RLIMIT_FSIZE. */
 size_t fp_arena_default(void);
 
-/* Makes and maps the segment; slots have no room yet.  0 or -errno. */
+/* Makes and maps the segment, for so many workers at most; slots have no room yet.  0 or -errno. */
 int fp_segment_create(struct fp_segment *seg, uint32_t workers, size_t arena_size);
 void fp_segment_destroy(struct fp_segment *seg);
 
@@ -40,6 +40,9 @@ int fp_segment_take_slot(struct fp_segment *seg, uint32_t slot);
 struct fp_slot fp_segment_slot(const struct fp_segment *seg, uint32_t slot);
 struct fp_worker *fp_segment_worker(const struct fp_segment *seg, uint32_t id);
 
+/* How many workers there are to be now: a number for sharing out work, not for finding things. */
+uint32_t fp_segment_crew(const struct fp_segment *seg);
+
 /* Does [ptr, ptr + size) lie in the arena? */
 bool fp_segment_owns(const struct fp_segment *seg, const void *ptr, size_t size);
 
@@ -50,7 +53,7 @@ bool fp_segment_owns(const struct fp_segment *seg, const void *ptr, size_t size)
 fp_a64 *fp_slot_log(const struct fp_segment *seg, const struct fp_slot *slot,
 		    uint32_t id, uint32_t tops, uint32_t *words);
 
-/* The first sub-region's id of a worker, and of the nursery (id = workers). */
+/* The first sub-region's id of a worker, and of the nursery (id = geo->workers). */
 uint32_t fp_first_sub(const struct fp_geometry *geo, uint32_t id);
 
 #endif

@@ -291,6 +291,8 @@ static bool header_sound(const struct fp_segment *seg, char *text, size_t size)
 	    ctl->slot_off != geo->slot_off || ctl->slot_stride != geo->slot_stride ||
 	    ctl->arena_off != geo->ctl_size || ctl->arena_size != seg->arena_size)
 		return wrong(text, size, "the header differs from the geometry");
+	if (fp_load_rlx(&ctl->crew) - 1 >= geo->workers)
+		return wrong(text, size, "%u workers wanted", fp_load_rlx(&ctl->crew));
 	if (fp_load_rlx(&ctl->stop) > FP_STOP_NOW)
 		return wrong(text, size, "stop is %u", fp_load_rlx(&ctl->stop));
 	return true;

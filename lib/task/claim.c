@@ -400,7 +400,7 @@ static uint64_t choose_len(const struct fp_claimer *c, const struct view *v,
 		.cost = c->cost,
 		.last_len = c->last_len,
 		.chunk = fp_load_rlx(&c->slot.job->chunk),
-		.workers = c->seg->geo.workers,
+		.workers = fp_segment_crew(c->seg),
 		.home = home,
 	};
 
@@ -487,7 +487,7 @@ static bool claim_in_subs(struct fp_claimer *c, uint32_t from, uint32_t to,
 
 static bool claim_in_tops(struct fp_claimer *c, struct fp_chunk *chunk)
 {
-	uint32_t workers = c->seg->geo.workers, tops = c->tops, i;
+	uint32_t workers = fp_segment_crew(c->seg), tops = c->tops, i;
 	uint32_t home = tops >= workers ? (uint32_t)((uint64_t)c->id * tops / workers)
 					: c->id % tops;
 

@@ -57,10 +57,10 @@ uint64_t fp_job_next_gen(const struct fp_segment *seg, uint32_t slot, uint64_t g
 
 /* ---- Publish ---------------------------------------------------------------------- */
 
-static uint32_t tops_for(const struct fp_geometry *geo, const struct fp_job_desc *d)
+static uint32_t tops_for(const struct fp_segment *seg, const struct fp_job_desc *d)
 {
 	uint64_t pieces = fp_div_up(d->count, d->chunk ? d->chunk : ITEMS_PER_TOP);
-	uint64_t tops = fp_min(geo->workers, pieces);
+	uint64_t tops = fp_min(fp_segment_crew(seg), pieces);
 
 	return (uint32_t)fp_max(tops, fp_div_up(d->count, FP_REGION_MAX));
 }
@@ -112,7 +112,7 @@ void fp_job_publish(const struct fp_segment *seg, uint32_t slot, uint64_t gen,
 {
 	struct fp_slot s = fp_segment_slot(seg, slot);
 	struct fp_ctl *ctl = seg->ctl;
-	uint32_t tops = tops_for(&seg->geo, d);
+	uint32_t tops = tops_for(seg, d);
 	uint64_t bit = (uint64_t)1 << slot;
 
 	describe(s.job, d);

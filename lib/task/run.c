@@ -9,6 +9,7 @@
  *    tells which; items before it are done.
  * I2 Between strides the worker looks at two hints, `hungry` and `stop`: after
  *    every item, but about every STRIDE_NS where items are shorter than that.
+ *    There it looks too whether it is to leave, and gives the rest back.
  * I3 What the items printed is flushed, and what is to be known of them written
  *    down, before the chunk's word leaves RUN.
  *
@@ -117,6 +118,19 @@ static bool worth_split(const struct fp_runner *r, const struct fp_chunk *chunk,
 	       (double)ran / (double)done * (double)(chunk->end - i) > SPLIT_LEFT_NS;
 }
 
+/*
+ * Is the rest of this chunk better given back at i?  Where no sub-region is free
+ * the chunk is run to its end, also by a worker that is to leave.
+ */
+static bool give_up(const struct fp_runner *r, const struct fp_chunk *chunk, uint64_t i)
+{
+	const struct fp_segment *seg = r->claimer.seg;
+
+	if (fp_unlikely(fp_hungry_any(seg->ctl, seg->geo.workers)) && worth_split(r, chunk, i))
+		return true;
+	return fp_unlikely(fp_run_leaves(r, i - chunk->begin));
+}
+
 static bool try_split(struct fp_runner *r, struct fp_chunk *chunk, uint64_t i)
 {
 	struct fp_claimer *c = &r->claimer;
@@ -184,14 +198,28 @@ static uint64_t run_strides(struct fp_runner *r, struct fp_chunk *chunk,
 			*leave = true;
 			break;
 		}
-		if (fp_unlikely(fp_hungry_any(ctl, c->seg->geo.workers)) &&
-		    i < chunk->end && worth_split(r, chunk, i) &&
-		    try_split(r, chunk, i)) {
+		if (i < chunk->end && give_up(r, chunk, i) && try_split(r, chunk, i)) {
 			*split = true;
 			break;
 		}
 	}
 	return i;
+}
+
+bool fp_run_leave(struct fp_runner *r)
+{
+	fp_a32 *leave = &r->claimer.me->leave;
+	uint32_t asked = FP_LEAVE_ASKED;
+
+	if (fp_likely(!fp_run_leaves(r, 0)))
+		return false;
+	if (r->max_items && r->ran >= r->max_items) {
+		/* LEAVE-W2: as LEAVE-W1, asked or not; the nursery only swaps what it has read; pairs with LEAVE-N2. */
+		fp_store_sc(leave, FP_LEAVE_TAKEN);
+		return true;
+	}
+	/* LEAVE-W1: from here on the nursery can't take it back; pairs with LEAVE-N2. */
+	return fp_cas_sc(leave, &asked, FP_LEAVE_TAKEN) || asked == FP_LEAVE_TAKEN;
 }
 
 bool fp_run_chunk(struct fp_runner *r, struct fp_chunk *chunk)
@@ -204,6 +232,7 @@ bool fp_run_chunk(struct fp_runner *r, struct fp_chunk *chunk)
 		r->now = fp_sys.clock();
 	at = run_strides(r, chunk, &split, &leave);
 	measure(r, chunk, at - chunk->begin);
+	r->ran += at - chunk->begin;
 	fp_store_rlx(&c->me->chunks, fp_load_rlx(&c->me->chunks) + 1);
 	if (leave)
 		return false;

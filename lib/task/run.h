@@ -13,6 +13,8 @@ struct fp_runner {
 	pid_t pid;
 	int64_t now;		/* end of the last chunk; 0 = ask the clock */
 	bool flush;		/* stdout is this process's own */
+	uint64_t ran;		/* items of the chunks before, over this worker's life */
+	uint64_t max_items;	/* once it has run so many it leaves; 0 = never */
 };
 
 /*
@@ -20,5 +22,18 @@ struct fp_runner {
  * was left as it stands and no more is to be run.
  */
 bool fp_run_chunk(struct fp_runner *r, struct fp_chunk *chunk);
+
+/*
+ * Is this worker to leave, with `more` items run beside those of the chunks
+ * before?  A hint until fp_run_leave() has said so.
+ */
+static inline bool fp_run_leaves(const struct fp_runner *r, uint64_t more)
+{
+	return fp_load_rlx(&r->claimer.me->leave) != FP_LEAVE_NO ||
+	       (r->max_items && r->ran + more >= r->max_items);
+}
+
+/* Between chunks: true when it leaves, which then is settled. */
+bool fp_run_leave(struct fp_runner *r);
 
 #endif

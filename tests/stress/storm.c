@@ -44,6 +44,7 @@ struct storm {
 	unsigned choices;
 	unsigned per_second;
 	unsigned random;
+	bool resizes;
 	_Atomic bool mapping, over;
 	_Atomic unsigned deadly;	/* signals sent that end a process */
 };
@@ -155,6 +156,23 @@ static void *storm_main(void *arg)
 	return NULL;
 }
 
+/* Meanwhile the crew grows and shrinks; a worker that is killed as it starts is a failure. */
+static void *resize_main(void *arg)
+{
+	struct storm *s = arg;
+	unsigned random = s->random;
+	int err;
+
+	while (!atomic_load(&s->over)) {
+		random = (unsigned)mix(random + 1u);
+		err = forkpool_resize(s->pool, 1 + random % WORKERS);
+		if (err && err != -FORKPOOL_ECRASHED)
+			return s;
+		pause_for(random % (NS_PER_S / 200));
+	}
+	return NULL;
+}
+
 /* ---- Maps --------------------------------------------------------------------------------- */
 
 static int item(void *arg, const void *in, void *out)
@@ -245,24 +263,30 @@ static int64_t length_of(int seconds)
 }
 
 static void run_storm(const int *signals, unsigned choices, unsigned per_second,
-		      unsigned retries)
+		      unsigned retries, unsigned share)
 {
-	FORKPOOL_OPTS(opts, .workers = WORKERS);
+	FORKPOOL_OPTS(opts, .workers = WORKERS, .max_items_per_worker = share);
 	struct storm s = {
 		.signals = signals, .choices = choices, .per_second = per_second,
-		.random = (unsigned)time(NULL),
+		.random = (unsigned)time(NULL), .resizes = share,
 	};
 	unsigned crashed = 0, round = 0;
-	pthread_t thread;
+	pthread_t thread, resizer;
+	void *bad = NULL;
 	int64_t until;
 
 	ck_assert_int_eq(forkpool_create(&s.pool, &opts), 0);
 	ck_assert_int_eq(pthread_create(&thread, NULL, storm_main, &s), 0);
+	if (s.resizes)
+		ck_assert_int_eq(pthread_create(&resizer, NULL, resize_main, &s), 0);
 	until = fp_sys.clock() + length_of(SECONDS);
 	while (fp_sys.clock() < until || atomic_load(&s.deadly) == 0)
 		crashed += run_map(&s, retries, round++);
 	atomic_store(&s.over, true);
 	pthread_join(thread, NULL);
+	if (s.resizes)
+		pthread_join(resizer, &bad);
+	ck_assert_ptr_null(bad);
 	forkpool_destroy(s.pool);
 	ck_assert_uint_le(crashed, atomic_load(&s.deadly));
 }
@@ -396,7 +420,7 @@ START_TEST(killed_items_run_again)
 {
 	static const int signals[] = { SIGKILL };
 
-	run_storm(signals, 1, 20, 3);
+	run_storm(signals, 1, 20, 3, 0);
 }
 END_TEST
 
@@ -404,7 +428,7 @@ START_TEST(killed_items_are_reported)
 {
 	static const int signals[] = { SIGKILL };
 
-	run_storm(signals, 1, 20, 0);
+	run_storm(signals, 1, 20, 0, 0);
 }
 END_TEST
 
@@ -412,7 +436,15 @@ START_TEST(all_kinds_of_signals)
 {
 	static const int signals[] = { SIGKILL, SIGSEGV, SIGSTOP };
 
-	run_storm(signals, 3, 50, 0);
+	run_storm(signals, 3, 50, 0, 0);
+}
+END_TEST
+
+START_TEST(resized_and_replaced_meanwhile)
+{
+	static const int signals[] = { SIGKILL, SIGSTOP };
+
+	run_storm(signals, 2, 50, _i ? 3 : 0, 500);
 }
 END_TEST
 
@@ -428,6 +460,7 @@ int main(void)
 	tcase_add_test(tc, killed_items_run_again);
 	tcase_add_test(tc, killed_items_are_reported);
 	tcase_add_test(tc, all_kinds_of_signals);
+	tcase_add_loop_test(tc, resized_and_replaced_meanwhile, 0, 2);
 	tc = test_case(suite, "bombs");
 	tcase_add_loop_test(tc, items_that_end_their_worker, 0, 6);
 	return test_main(suite);

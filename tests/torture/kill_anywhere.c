@@ -46,6 +46,7 @@ struct shared {
 	uint32_t in[MOST_ITEMS], out[MOST_ITEMS];
 	struct forkpool_status status[MOST_ITEMS];
 	int64_t item_ns;
+	uint32_t leave_at;	/* whoever runs this item (from 1 on) is asked to leave then */
 };
 
 /* When the job is published. */
@@ -67,6 +68,7 @@ struct path {
 	int64_t item_ns;
 	int64_t timeout;
 	bool condemned;		/* at the start of the path; let go after a stop */
+	uint32_t leave_at;
 };
 
 #define FN(fn)	((uintptr_t)(fn))
@@ -98,6 +100,9 @@ static void run_one(struct shared *sh, uint32_t i)
 	int64_t until = sh->item_ns ? fp_sys.clock() + sh->item_ns : 0;
 
 	fp_add_sc(&sh->ran[i], 1);
+	if (i + 1 == sh->leave_at)
+		/* In the nursery's place. */
+		fp_store_sc(&fp_self->shared->leave, FP_LEAVE_ASKED);
 	while (until && fp_sys.clock() < until)
 		fp_pause();
 	sh->out[i] = 3 * sh->in[i] + 1;
@@ -131,6 +136,14 @@ static int allow_trace(void *arg, unsigned id, void **state)
 	return 0;
 }
 
+/* Where the paths of a worker that leaves end. */
+static void end_of_work(void *arg, unsigned id, void *state)
+{
+	(void)arg;
+	(void)id;
+	(void)state;
+}
+
 static void pool_close(void)
 {
 	if (h.pool)
@@ -141,7 +154,8 @@ static void pool_close(void)
 static void pool_open(unsigned workers)
 {
 	FORKPOOL_OPTS(opts, .workers = workers, .mode = FORKPOOL_PROCESSES,
-		      .arena_size = ARENA, .worker_init = allow_trace);
+		      .arena_size = ARENA, .worker_init = allow_trace,
+		      .worker_exit = end_of_work);
 	uint32_t i;
 
 	if (h.pool && h.workers == workers && h.deaths < DEATHS)
@@ -168,6 +182,7 @@ static bool at_rest(uint32_t id)
 {
 	/* As the worker itself stores it. */
 	return pid_of(id) && pid_of(id) != h.killed &&
+	       fp_load_acq(&fp_segment_worker(h.seg, id)->leave) == FP_LEAVE_NO &&
 	       fp_load_acq(&fp_segment_worker(h.seg, id)->state) == FP_WORKER_READY &&
 	       (fp_load_sc(&h.seg->ctl->asleep[0]) >> id & 1);
 }
@@ -231,6 +246,7 @@ static void clear(void)
 	memset(h.sh->out, 0, sizeof(h.sh->out));
 	memset(h.sh->status, 0, sizeof(h.sh->status));
 	h.sh->item_ns = h.path->item_ns;
+	h.sh->leave_at = h.path->leave_at;
 	h.published = false;
 }
 
@@ -511,6 +527,12 @@ static const struct path paths[] = {
 	  .count = 12, .chunk = 12, .item_ns = 10000 },
 	{ "wake", FN(fp_wake_workers), 0, FIRST, true, 2, .count = 60, .chunk = 30,
 	  .item_ns = 20000 },
+	{ "give the rest back, and leave", FN(fp_claim_split), FN(end_of_work), FIRST, true, 1,
+	  .count = 30, .chunk = 30, .item_ns = 20000, .leave_at = 3 },
+	{ "give the rest back, and leave", FN(fp_claim_split), FN(end_of_work), FIRST, true, 2,
+	  .count = 30, .chunk = 30, .item_ns = 20000, .leave_at = 1 },
+	{ "leave between chunks", FN(fp_claim_finish), FN(end_of_work), FIRST, true, 2,
+	  .count = 2, .chunk = 1, .item_ns = 20000, .leave_at = 1 },
 	{ "go to sleep", FN(fp_park_prepare), FN(fp_run_chunk), LAST, false, 1, .count = 5 },
 	{ "go to sleep", FN(fp_park_prepare), FN(fp_run_chunk), LAST, false, 2, .count = 20,
 	  .chunk = 2 },

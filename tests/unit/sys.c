@@ -476,6 +476,30 @@ START_TEST(moving_to_another_cpu)
 }
 END_TEST
 
+START_TEST(binding_to_one_cpu)
+{
+	cpu_set_t before, after;
+	unsigned cpu = (unsigned)sched_getcpu();
+
+	ck_assert_int_eq(sched_getaffinity(0, sizeof(before), &before), 0);
+	ck_assert_int_eq(fp_sys.bind(1u << 30), -EINVAL);
+	ck_assert_int_eq(fp_sys.bind(8191), -EINVAL);
+	ck_assert_int_eq(fp_sys.bind(cpu), 0);
+	ck_assert_int_eq(sched_getaffinity(0, sizeof(after), &after), 0);
+	ck_assert_int_eq(CPU_COUNT(&after), 1);
+	ck_assert(CPU_ISSET(cpu, &after));
+	ck_assert_int_eq(sched_setaffinity(0, sizeof(before), &before), 0);
+}
+END_TEST
+
+START_TEST(descriptors_are_open_or_not)
+{
+	ck_assert_int_eq(fp_sys.check_open(2), 0);
+	ck_assert_int_eq(fp_sys.check_open(-1), -EBADF);
+	ck_assert_int_eq(fp_sys.check_open(INT32_MAX), -EBADF);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("sys");
@@ -499,5 +523,7 @@ int main(void)
 	tcase_add_test(tc, process_settings);
 	tcase_add_test(tc, signals_as_a_new_program_has_them);
 	tcase_add_test(tc, moving_to_another_cpu);
+	tcase_add_test(tc, binding_to_one_cpu);
+	tcase_add_test(tc, descriptors_are_open_or_not);
 	return test_main(suite);
 }

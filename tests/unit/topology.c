@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT */
+/* In which order workers are bound to CPUs, from recorded trees of /sys. */
+#include "os/topology.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "os/cpus.h"
+#include "test.h"
+
+#define MOST	64
+
+static char tree[64];
+
+static void tree_begin(void)
+{
+	const char *dir = getenv("TMPDIR");
+
+	snprintf(tree, sizeof(tree), "%s/fp-topology-XXXXXX", dir ? dir : "/tmp");
+	ck_assert_ptr_nonnull(mkdtemp(tree));
+}
+
+static int tree_remove(const char *path, const struct stat *st, int what, struct FTW *at)
+{
+	(void)st;
+	(void)what;
+	(void)at;
+	return remove(path);
+}
+
+static void tree_end(void)
+{
+	ck_assert_int_eq(nftw(tree, tree_remove, 16, FTW_DEPTH | FTW_PHYS), 0);
+}
+
+static void put(unsigned cpu, const char *name, const char *text)
+{
+	char path[8192];
+	FILE *f;
+	char *p;
+
+	snprintf(path, sizeof(path), "%s/sys/devices/system/cpu/cpu%u/topology/%s", tree, cpu, name);
+	for (p = path + strlen(tree) + 1; (p = strchr(p, '/')); p++) {
+		*p = '\0';
+		ck_assert(!mkdir(path, 0700) || errno == EEXIST);
+		*p = '/';
+	}
+	f = fopen(path, "we");
+	ck_assert_ptr_nonnull(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+static void put_number(unsigned cpu, const char *name, unsigned value)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%u\n", value);
+	put(cpu, name, text);
+}
+
+static void put_cpu(unsigned cpu, unsigned package, unsigned core)
+{
+	put_number(cpu, "physical_package_id", package);
+	put_number(cpu, "core_id", core);
+}
+
+/* The CPUs 0 to n - 1, or those in the list, come out in this order. */
+static void expect(bool spread, const unsigned *in, size_t n, const unsigned *out)
+{
+	unsigned cpus[MOST], i;
+
+	for (i = 0; i < n; i++)
+		cpus[i] = in ? in[i] : i;
+	errno = EDOM;
+	ck_assert_int_eq(fp_topology_order(tree, spread, cpus, n), 0);
+	ck_assert_int_eq(errno, EDOM);
+	for (i = 0; i < n; i++)
+		ck_assert_msg(cpus[i] == out[i], "place %u: CPU %u, not %u", i, cpus[i], out[i]);
+}
+
+/* As PCs number them: CPU i and i + 4 are threads of core i. */
+START_TEST(one_package_with_threads)
+{
+	static const unsigned compact[] = { 0, 4, 1, 5, 2, 6, 3, 7 };
+	static const unsigned spread[] = { 0, 1, 2, 3, 4, 5, 6, 7 };
+	unsigned i;
+
+	for (i = 0; i < 8; i++)
+		put_cpu(i, 0, i % 4);
+	expect(false, NULL, 8, compact);
+	expect(true, NULL, 8, spread);
+}
+END_TEST
+
+/* Virtual machines number threads in a row. */
+START_TEST(threads_in_a_row)
+{
+	static const unsigned compact[] = { 0, 1, 2, 3 };
+	static const unsigned spread[] = { 0, 2, 1, 3 };
+	unsigned i;
+
+	for (i = 0; i < 4; i++)
+		put_cpu(i, 0, i / 2);
+	expect(false, NULL, 4, compact);
+	expect(true, NULL, 4, spread);
+}
+END_TEST
+
+/* Two packages, 2 cores each with numbers that are not dense, 2 threads; even CPUs in package 0. */
+START_TEST(two_packages)
+{
+	static const unsigned compact[] = { 0, 4, 2, 6, 1, 5, 3, 7 };
+	static const unsigned spread[] = { 0, 1, 2, 3, 4, 5, 6, 7 };
+	unsigned i;
+
+	for (i = 0; i < 8; i++)
+		put_cpu(i, i % 2, i / 2 % 2 * 9);
+	expect(false, NULL, 8, compact);
+	expect(true, NULL, 8, spread);
+}
+END_TEST
+
+/* Cores of different dies may bear the same number. */
+START_TEST(dies)
+{
+	static const unsigned compact[] = { 0, 2, 1, 3 };
+	static const unsigned spread[] = { 0, 2, 1, 3 };
+	unsigned i;
+
+	for (i = 0; i < 4; i++) {
+		put_cpu(i, 0, i / 2);
+		put_number(i, "die_id", i % 2);
+	}
+	expect(false, NULL, 4, compact);
+	expect(true, NULL, 4, spread);
+}
+END_TEST
+
+/* Of a mask with holes only those that are in it count. */
+START_TEST(part_of_a_machine)
+{
+	static const unsigned in[] = { 7, 5, 1, 2 };
+	static const unsigned compact[] = { 1, 5, 2, 7 };
+	static const unsigned spread[] = { 1, 2, 7, 5 };
+	unsigned i;
+
+	for (i = 0; i < 8; i++)
+		put_cpu(i, 0, i % 4);
+	expect(false, in, 4, compact);
+	expect(true, in, 4, spread);
+}
+END_TEST
+
+START_TEST(nothing_or_nonsense)
+{
+	static const unsigned in[] = { 3, 1, 2 }, out[] = { 1, 2, 3 };
+
+	expect(false, in, 3, out);
+	expect(true, in, 3, out);
+	put(1, "core_id", "\n");
+	put(2, "core_id", "-1\n");
+	put(3, "core_id", "abc\n");
+	put(1, "physical_package_id", "-1\n");
+	put(2, "die_id", "");
+	expect(false, in, 3, out);
+	expect(true, in, 3, out);
+}
+END_TEST
+
+static int compare(const void *a, const void *b)
+{
+	return *(const unsigned *)a < *(const unsigned *)b ? -1 : 1;
+}
+
+/* Whatever it is: each CPU once. */
+START_TEST(this_machine)
+{
+	size_t n, i, sorted;
+	unsigned *before = fp_cpus_list(&n), *after = fp_cpus_list(&sorted);
+
+	ck_assert_ptr_nonnull(before);
+	ck_assert_ptr_nonnull(after);
+	ck_assert_uint_eq(n, fp_cpus_affinity());
+	ck_assert_uint_eq(n, sorted);
+	ck_assert_int_eq(fp_topology_order("", _i, after, n), 0);
+	qsort(after, n, sizeof(*after), compare);
+	for (i = 0; i < n; i++)
+		ck_assert_uint_eq(before[i], after[i]);
+	free(before);
+	free(after);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("topology");
+	TCase *tc = test_case(suite, "recorded");
+
+	tcase_add_checked_fixture(tc, tree_begin, tree_end);
+	tcase_add_test(tc, one_package_with_threads);
+	tcase_add_test(tc, threads_in_a_row);
+	tcase_add_test(tc, two_packages);
+	tcase_add_test(tc, dies);
+	tcase_add_test(tc, part_of_a_machine);
+	tcase_add_test(tc, nothing_or_nonsense);
+
+	tc = test_case(suite, "machine");
+	tcase_add_loop_test(tc, this_machine, 0, 2);
+	return test_main(suite);
+}
