@@ -129,6 +129,7 @@ struct forkpool_opts {
 	 * to end by itself, before its worker is killed; 0 = 2 ms.
 	 */
 	int64_t grace;
+	/*
 	 * The most that forkpool_resize() will ever be asked for, from workers to
 	 * 1024; 0 = 64, or more where workers or the machine's CPUs are more.
 	 */
