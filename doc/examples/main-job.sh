@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# The main job on real input: the for loop, and a parallel gzip of a file made
-# from what lies on this machine, measured beside gzip and pigz and checked.
+# The main job on real input: the for loop; a parallel gzip of a file made from
+# what lies on this machine, measured beside gzip and pigz and checked; and
+# pictures, some of them trouble, scaled by libjpeg and libpng.
 #
 #	main-job.sh BUILD_DIR
 
@@ -12,6 +13,7 @@ export LC_ALL
 
 MIB=1048576
 SIZE=$((64 * MIB))	# of the input, at least
+PICTURES=200
 ROUNDS=3		# timed runs of each packer, in turn; the median counts
 
 fail()
@@ -23,6 +25,7 @@ fail()
 [ $# -eq 1 ] || fail "usage: main-job.sh BUILD_DIR"
 loop=$1/doc/examples/01_for_loop
 pgzip=$1/doc/examples/02_pgzip
+resize=$1/doc/examples/03_resize_images
 procs=$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/main-job.XXXXXX")
@@ -137,6 +140,27 @@ pack_table()
 	echo "  pgzip: gzip -t and cmp say that its output is right"
 }
 
+# Status 1 is right: four pictures are trouble.
+resize_run()
+{
+	mkdir "$work/in" "$work/out"
+	"$1/doc/examples/make_images" $PICTURES "$work/in" || fail "make_images failed"
+	status=0
+	start=$(now)
+	"$resize" --faults -t 1 "$work/in" "$work/out" || status=$?
+	echo $(($(now) - start)) >"$work/resize.ms"
+	[ "$status" -eq 1 ] || fail "03_resize_images ended with status $status"
+	[ "$(find "$work/out" -type f | wc -l)" -eq $PICTURES ] ||
+		fail "03_resize_images left more than the four"
+}
+
+resize_table()
+{
+	awk -v n=$PICTURES '{
+		printf "  %d pictures scaled in %.2f s, of which 1 s was waited for one that hangs\n", n, $1 / 1000
+	}' "$work/resize.ms"
+}
+
 echo "== 01_for_loop"
 loop_run
 echo "== 02_pgzip"
@@ -146,6 +170,13 @@ if [ -x "$pgzip" ]; then
 else
 	echo "  was not built: zlib was not found"
 fi
+echo "== 03_resize_images"
+if [ -x "$resize" ]; then
+	resize_run "$1"
+else
+	echo "  was not built: libjpeg or libpng was not found"
+fi
 echo "== The main job"
 cat "$work/loop.table"
 [ ! -x "$pgzip" ] || pack_table
+[ ! -x "$resize" ] || resize_table
