@@ -2,7 +2,7 @@
 /*
  * What.  The nursery's side of limits in time: a worker whose item has run past
  * its limit is flagged; after the pool's grace it is condemned, looked at once
- * more, and killed or let go.
+ * more, and killed or let go.  A worker that is stopped counts as at work.
  *
  * Usage.  The host says which slots have a job with limits (FP_CMD_WATCH).  In
  * each turn fp_enforce_jobs(), then fp_enforce_worker() for each worker that
@@ -103,6 +103,19 @@ static bool execute(struct fp_worker *w, pid_t pid, struct fp_charge *charge, in
 	return true;
 }
 
+/* Kills it for a job, if it holds a claim of that. */
+static void execute_for_job(const struct fp_crew *crew, uint32_t id, pid_t pid,
+			    struct fp_charge *charge, int outcome, uint32_t slot, uint64_t gen)
+{
+	struct fp_worker *w = fp_segment_worker(&crew->seg, id);
+
+	condemn(w);
+	if (!fp_recover_runs(crew, id, slot, gen))
+		acquit(w);
+	else
+		execute(w, pid, charge, outcome);
+}
+
 /* ---- Limits --------------------------------------------------------------------------------- */
 
 /* Past its limit and the grace: killed, or let go if it has come to the item's end. */
@@ -118,6 +131,35 @@ static int64_t judge(struct fp_worker *w, pid_t pid, struct fp_charge *charge, i
 								: fp_after(now, LOOK_LEAST);
 }
 
+/*
+ * Stopped where no limit is stored, before an item or behind one, with a claim
+ * of a job with limits: what it holds would stay unfinished for as long as it is
+ * stopped.  It has as much time as an item.
+ */
+static int64_t judge_stopped(const struct fp_crew *crew, uint32_t id, pid_t pid,
+			     struct fp_charge *charge, int64_t now)
+{
+	int64_t timeout, deadline, due = FP_FOREVER;
+	struct fp_job *job;
+	uint32_t slot;
+	uint64_t gen;
+
+	if (!fp_recover_job(crew, id, &slot, &gen))
+		return FP_FOREVER;
+	job = fp_segment_slot(&crew->seg, slot).job;
+	timeout = (int64_t)fp_load_rlx(&job->timeout);
+	deadline = (int64_t)fp_load_rlx(&job->deadline);
+	if (timeout > 0)
+		due = fp_after(charge->stopped, timeout);
+	if (deadline > 0)
+		due = earlier(due, deadline);
+	due = fp_after(due, crew->grace);
+	if (due > now)
+		return due;
+	execute_for_job(crew, id, pid, charge, FORKPOOL_ITEM_TIMED_OUT, slot, gen);
+	return charge->outcome == FORKPOOL_ITEM_OK ? fp_after(now, LOOK_LEAST) : FP_FOREVER;
+}
+
 int64_t fp_enforce_worker(const struct fp_crew *crew, uint32_t id, pid_t pid,
 			  struct fp_charge *charge, int64_t now)
 {
@@ -126,8 +168,10 @@ int64_t fp_enforce_worker(const struct fp_crew *crew, uint32_t id, pid_t pid,
 	uint64_t limit = fp_load_acq(&w->limit);
 	int64_t kill_at;
 
-	if (charge->outcome != FORKPOOL_ITEM_OK || limit == 0 || limit > INT64_MAX)
+	if (charge->outcome != FORKPOOL_ITEM_OK || limit > INT64_MAX)
 		return FP_FOREVER;
+	if (limit == 0)
+		return charge->stopped ? judge_stopped(crew, id, pid, charge, now) : FP_FOREVER;
 	if ((int64_t)limit > now)
 		return (int64_t)limit;
 	if (charge->limit != limit) {
@@ -144,13 +188,6 @@ int64_t fp_enforce_worker(const struct fp_crew *crew, uint32_t id, pid_t pid,
 void fp_enforce_kill(const struct fp_crew *crew, uint32_t id, pid_t pid,
 		     struct fp_charge *charge, uint32_t slot, uint64_t gen)
 {
-	struct fp_worker *w = fp_segment_worker(&crew->seg, id);
-
-	if (charge->outcome != FORKPOOL_ITEM_OK || !fp_recover_runs(crew, id, slot, gen))
-		return;
-	condemn(w);
-	if (!fp_recover_runs(crew, id, slot, gen))
-		acquit(w);
-	else
-		execute(w, pid, charge, FORKPOOL_ITEM_CANCELLED);
+	if (charge->outcome == FORKPOOL_ITEM_OK && fp_recover_runs(crew, id, slot, gen))
+		execute_for_job(crew, id, pid, charge, FORKPOOL_ITEM_CANCELLED, slot, gen);
 }

@@ -9,6 +9,7 @@
 struct fp_charge {
 	uint64_t limit;		/* that it has run past */
 	int64_t since;		/* when that was seen */
+	int64_t stopped;	/* since when it has been stopped; 0 = it is not */
 	int outcome;		/* of what it ran when it was killed for it; FORKPOOL_ITEM_OK: it was not */
 };
 

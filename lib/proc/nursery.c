@@ -441,6 +441,7 @@ static void worker_ended(struct nursery *n, uint32_t id, const siginfo_t *info)
 
 static void worker_stopped(struct nursery *n, uint32_t id)
 {
+	n->children[id].charge.stopped = fp_sys.clock();
 	fp_recover_stopped(n->crew, id);
 	fp_wake_all(n->ctl);
 }
@@ -455,6 +456,8 @@ static void report(struct nursery *n, const siginfo_t *info)
 			continue;
 		if (info->si_code == CLD_STOPPED)
 			worker_stopped(n, id);
+		else if (info->si_code == CLD_CONTINUED)
+			n->children[id].charge.stopped = 0;
 		else
 			worker_ended(n, id, info);
 		return;
@@ -473,7 +476,7 @@ static void reap(struct nursery *n)
 		;
 	for (;;) {
 		info.si_pid = 0;
-		if (fp_sys.wait(P_ALL, 0, &info, WEXITED | WSTOPPED | WNOHANG) < 0 ||
+		if (fp_sys.wait(P_ALL, 0, &info, WEXITED | WSTOPPED | WCONTINUED | WNOHANG) < 0 ||
 		    info.si_pid == 0)
 			return;
 		report(n, &info);

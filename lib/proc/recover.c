@@ -303,9 +303,21 @@ bool fp_recover_busy(const struct fp_crew *crew, uint32_t id)
 	return read_claim(crew, id, &c) && c.held;
 }
 
-bool fp_recover_runs(const struct fp_crew *crew, uint32_t id, uint32_t slot, uint64_t gen)
+bool fp_recover_job(const struct fp_crew *crew, uint32_t id, uint32_t *slot, uint64_t *gen)
 {
 	struct claim c;
 
-	return read_claim(crew, id, &c) && c.held && c.slot.index == slot && c.jobgen == gen;
+	if (!read_claim(crew, id, &c) || !c.held)
+		return false;
+	*slot = c.slot.index;
+	*gen = c.jobgen;
+	return true;
+}
+
+bool fp_recover_runs(const struct fp_crew *crew, uint32_t id, uint32_t slot, uint64_t gen)
+{
+	uint64_t runs;
+	uint32_t in;
+
+	return fp_recover_job(crew, id, &in, &runs) && in == slot && runs == gen;
 }

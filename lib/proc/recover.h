@@ -44,6 +44,9 @@ void fp_recover_stopped(const struct fp_crew *crew, uint32_t id);
 /* Does the worker hold a claim now? */
 bool fp_recover_busy(const struct fp_crew *crew, uint32_t id);
 
+/* The slot of the job that it holds a claim of, and the job's generation; false: it holds none. */
+bool fp_recover_job(const struct fp_crew *crew, uint32_t id, uint32_t *slot, uint64_t *gen);
+
 /* Does it hold one of job gen of that slot? */
 bool fp_recover_runs(const struct fp_crew *crew, uint32_t id, uint32_t slot, uint64_t gen);
 

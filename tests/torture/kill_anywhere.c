@@ -6,7 +6,8 @@
  * and killed there: then the job must end, each item have run once and be ok or,
  * one at most, be reported as crashed (promise P1).  Or it is stopped there:
  * then the others must finish everything but what it holds (P9), and all is
- * well when it goes on.  k = 0, 1, 2 ... to the end of the path; a sample of
+ * well when it goes on; or it does not go on, and with limits in time the job
+ * ends all the same, with one item lost at most.  k = 0, 1, 2 ... to the end of the path; a sample of
  * them, unless FORKPOOL_TORTURE is set.
  */
 #include <errno.h>
@@ -73,6 +74,7 @@ struct path {
 
 #define FN(fn)	((uintptr_t)(fn))
 #define NEVER	(1000 * CAP_NS)	/* a limit that is stored, and not passed */
+#define SHORT	((int64_t)150000000)	/* one that is, but not by single steps */
 
 static struct {
 	struct forkpool *pool;
@@ -268,18 +270,24 @@ static void await_job(void)
 	expect_sound();
 }
 
+static bool hangs(const struct path *p)
+{
+	return p->timeout && p->timeout < NEVER;
+}
+
 /* Item i, in a job that lost at most `lost` items from `first` on. */
 static bool expect_item(uint32_t i, bool may_be_lost)
 {
 	const struct forkpool_status *st = &h.sh->status[i];
 	bool ranges = h.path->flags & FP_JOB_RANGE;
 	uint32_t ran = fp_load_rlx(&h.sh->ran[i]);
-	bool crashed = ranges ? may_be_lost : st->outcome == FORKPOOL_ITEM_CRASHED;
+	int lost = hangs(h.path) ? FORKPOOL_ITEM_TIMED_OUT : FORKPOOL_ITEM_CRASHED;
+	bool crashed = ranges ? may_be_lost : st->outcome == lost;
 
 	EXPECT(ran <= 1 || h.path->retries, "item %u ran %u times", i, ran);
 	if (crashed) {
 		EXPECT(may_be_lost, "item %u crashed, but is not the first one", i);
-		EXPECT(ranges || (st->code == SIGKILL && st->attempts == 1),
+		EXPECT(ranges || (st->code == (hangs(h.path) ? 0 : SIGKILL) && st->attempts == 1),
 		       "item %u: code %d, %u attempts", i, st->code, st->attempts);
 		return false;
 	}
@@ -299,8 +307,9 @@ static bool expect_items(void)
 	int outcome;
 
 	if (fp_job_first(h.seg, h.slot->index, h.path->count, &first, &outcome)) {
-		EXPECT(outcome == FORKPOOL_ITEM_CRASHED, "outcome %d", outcome);
-		EXPECT(!h.path->retries, "item %u is lost in spite of retries", (unsigned)first);
+		EXPECT(outcome == (hangs(h.path) ? FORKPOOL_ITEM_TIMED_OUT : FORKPOOL_ITEM_CRASHED),
+		       "outcome %d", outcome);
+		EXPECT(!h.path->retries || hangs(h.path), "item %u is lost in spite of retries", (unsigned)first);
 		span = h.path->flags & FP_JOB_RANGE ? h.path->chunk : 1;
 		to = (uint32_t)first + span;
 	}
@@ -481,7 +490,40 @@ static int stop_at(const struct path *p, unsigned k)
 	return n;
 }
 
+/* Stopped there for good: with limits the job ends all the same. */
+static int hang_at(const struct path *p, unsigned k)
+{
+	int n = take(p, k);
+
+	if (n < 0)
+		return n;
+	trace_stop(&h.traces[h.victim]);
+	publish();
+	release_others();
+	await_job();
+	h.crashes += expect_items();
+	kill(h.traces[h.victim].pid, SIGCONT);
+	h.killed = h.traces[h.victim].pid;
+	h.deaths++;
+	pool_close();
+	h.stops++;
+	return n;
+}
+
 /* ---- Paths ---------------------------------------------------------------------------------------- */
+
+static const struct path hangs_paths[] = {
+	{ "run with limits", FN(fp_run_chunk), 0, FIRST, true, 2, .count = 12, .chunk = 3,
+	  .timeout = SHORT },
+	{ "run a range with limits and retries", FN(fp_run_chunk), 0, FIRST, true, 2, .count = 64,
+	  .chunk = 16, .flags = FP_JOB_RANGE, .retries = 3, .timeout = SHORT },
+	{ "claim with limits", FN(fp_claim), FN(fp_run_chunk), FIRST, true, 2, .count = 12,
+	  .chunk = 3, .timeout = SHORT },
+	{ "finish with limits", FN(fp_claim_finish), 0, FIRST, true, 2, .count = 12,
+	  .chunk = 3, .timeout = SHORT },
+};
+
+#define HANGS	((int)(sizeof(hangs_paths) / sizeof(hangs_paths[0])))
 
 static const struct path paths[] = {
 	{ "claim the only item", FN(fp_claim), 0, FIRST, true, 1, .count = 1 },
@@ -568,7 +610,8 @@ static void walk(const struct path *p, int (*visit)(const struct path *p, unsign
 	}
 	if (large()) {
 		printf("%s, %u workers, %s: %d steps\n", p->name, p->workers,
-		       visit == kill_at ? "killed" : "stopped", len);
+		       visit == kill_at ? "killed" : visit == stop_at ? "stopped" : "stopped for good",
+		       len);
 		fflush(stdout);
 	}
 }
@@ -584,6 +627,12 @@ START_TEST(stopped_anywhere)
 {
 	if (paths[_i].workers > 1)
 		walk(&paths[_i], stop_at);
+}
+END_TEST
+
+START_TEST(stopped_for_good)
+{
+	walk(&hangs_paths[_i], hang_at);
 }
 END_TEST
 
@@ -620,6 +669,9 @@ int main(void)
 	tc = test_case(suite, "stop");
 	tcase_add_checked_fixture(tc, NULL, pool_close);
 	tcase_add_loop_test(tc, stopped_anywhere, 0, PATHS);
+	tc = test_case(suite, "hang");
+	tcase_add_checked_fixture(tc, NULL, pool_close);
+	tcase_add_loop_test(tc, stopped_for_good, 0, HANGS);
 	status = test_main(suite);
 	printf("%u points, %u of them stops; %u items lost; %u times no worker came by\n",
 	       h.points, h.stops, h.crashes, h.missed);

@@ -235,6 +235,35 @@ START_TEST(wild_limits_do_no_harm)
 }
 END_TEST
 
+/* Behind an item, or before the first: no limit is stored, and the claim is held. */
+START_TEST(stopped_between_items)
+{
+	publish(10 * MS, _i ? 1005 * MS : 0);
+	ck_assert_int_eq(look(s.now), FP_FOREVER);
+	s.charge.stopped = 1001 * MS;
+	ck_assert_int_eq(look(1002 * MS), _i ? 1007 * MS : 1013 * MS);
+	ck_assert_int_eq(s.killed, 0);
+	ck_assert_int_eq(look(1013 * MS), FP_FOREVER);
+	ck_assert_int_eq(s.killed, 1);
+	ck_assert_int_eq(s.charge.outcome, FORKPOOL_ITEM_TIMED_OUT);
+	fp_claim_finish(&s.b.claimers[0], &s.chunk);
+}
+END_TEST
+
+/* Nothing is lost by them. */
+START_TEST(stopped_without_limits_or_claim)
+{
+	publish(0, 0);
+	s.charge.stopped = 1;
+	ck_assert_int_eq(look(s.now), FP_FOREVER);
+	fp_claim_finish(&s.b.claimers[0], &s.chunk);
+	publish(10 * MS, 0);
+	fp_claim_finish(&s.b.claimers[0], &s.chunk);
+	ck_assert_int_eq(look(2000 * MS), FP_FOREVER);
+	ck_assert_int_eq(s.killed, 0);
+}
+END_TEST
+
 /* ---- When to look ---------------------------------------------------------------------------- */
 
 static void expect_look(int64_t timeout, int64_t deadline, int64_t next)
@@ -329,6 +358,8 @@ int main(void)
 	tcase_add_test(tc, the_next_item_starts_afresh);
 	tcase_add_test(tc, who_may_not_be_killed_goes_on);
 	tcase_add_test(tc, wild_limits_do_no_harm);
+	tcase_add_loop_test(tc, stopped_between_items, 0, 2);
+	tcase_add_test(tc, stopped_without_limits_or_claim);
 	tcase_add_test(tc, looks_are_as_far_apart_as_they_may);
 	tc = test_case(suite, "kill");
 	tcase_add_checked_fixture(tc, scene_open, scene_close);
