@@ -107,6 +107,14 @@ enum {
 	FORKPOOL_PIN_SPREAD,	/* each on one CPU: one for each core and package first */
 };
 
+/* Levels of the log; the numbers are those of syslog(3). */
+enum {
+	FORKPOOL_LOG_ERROR = 3,	/* the pool is broken */
+	FORKPOOL_LOG_WARNING,	/* a worker died; dying workers are started more slowly */
+	FORKPOOL_LOG_NOTICE,	/* something less than usual had to do */
+	FORKPOOL_LOG_INFO,	/* a worker left in order, or was started */
+};
+
 struct forkpool_opts {
 	size_t sz;		/* sizeof(struct forkpool_opts) */
 	unsigned workers;	/* how many; 0 = forkpool_cpu_count(); at most 1024 */
@@ -155,6 +163,16 @@ struct forkpool_opts {
 	 */
 	const int *keep_fds;
 	size_t keep_fds_count;
+	/*
+	 * Told what an operator may want to know: FORKPOOL_LOG_... and a line of text
+	 * without an end of line, valid during the call.  Called only on threads that
+	 * are inside a call on this pool, create and destroy included, so late where
+	 * nobody calls; by several at once where several call.  It may call
+	 * forkpool_strerror() and the like, but nothing that maps on the pool, changes
+	 * or ends it.  NULL: silence.
+	 */
+	void (*log)(void *log_arg, int level, const char *text);
+	void *log_arg;
 };
 
 /* Declares NAME, a struct forkpool_opts: FORKPOOL_OPTS(opts, .workers = 8); */

@@ -87,6 +87,8 @@ static int configure(struct fp_pool_config *config, const struct forkpool_opts *
 		.grace = opts->grace,
 		.pin = opts->pin,
 		.spin = opts->spin,
+		.log = opts->log,
+		.log_arg = opts->log_arg,
 	};
 	if (config->grace < 0 || config->workers > FP_WORKERS_MAX || config->mode < FORKPOOL_PROCESSES ||
 	    config->mode > FORKPOOL_INLINE || opts->max_workers > FP_WORKERS_MAX ||

@@ -29,6 +29,7 @@
 
 #include <forkpool.h>
 
+#include "engine/log.h"
 #include "os/cpus.h"
 #include "os/sys.h"
 #include "os/topology.h"
@@ -101,10 +102,20 @@ void fp_pool_give_slot(struct forkpool *pool, struct fp_host_slot *slot)
 
 /* ---- Maps come and go -------------------------------------------------------------------- */
 
+static void leave(struct forkpool *pool)
+{
+	/* POOL-I3: what the map did is done; pairs with POOL-S2. */
+	if (fp_add_sc(&pool->inside, UINT32_MAX) == 1 &&
+	    /* POOL-I4: after POOL-I3, else we miss that somebody waits; pairs with POOL-S1. */
+	    fp_load_sc(&pool->state) != FP_POOL_OPEN)
+		fp_sys.futex_wake(&pool->inside, INT32_MAX);
+}
+
 int fp_pool_enter(struct forkpool *pool)
 {
 	int err = 0;
 
+	fp_pool_log(pool);
 	/* POOL-I1: counted before the state is read, so that join misses nobody; pairs with POOL-S1. */
 	fp_add_sc(&pool->inside, 1);
 	/* POOL-I2: after POOL-I1; pairs with POOL-S1. */
@@ -113,17 +124,15 @@ int fp_pool_enter(struct forkpool *pool)
 	else if (fp_life_ended(pool->crew.seg.ctl))
 		err = -FORKPOOL_EBROKEN;
 	if (err)
-		fp_pool_leave(pool);
+		leave(pool);
 	return err;
 }
 
 void fp_pool_leave(struct forkpool *pool)
 {
-	/* POOL-I3: what the map did is done; pairs with POOL-S2. */
-	if (fp_add_sc(&pool->inside, UINT32_MAX) == 1 &&
-	    /* POOL-I4: after POOL-I3, else we miss that somebody waits; pairs with POOL-S1. */
-	    fp_load_sc(&pool->state) != FP_POOL_OPEN)
-		fp_sys.futex_wake(&pool->inside, INT32_MAX);
+	/* Before we are out: who waits for us may free the pool. */
+	fp_pool_log(pool);
+	leave(pool);
 }
 
 static int await_maps(struct forkpool *pool, int64_t deadline)
@@ -306,6 +315,8 @@ static int init(struct forkpool *pool, const struct fp_pool_config *config)
 	pool->crew.worker_arg = config->worker_arg;
 	pool->crew.loop = config->loop;
 	pool->crew.grace = config->grace ? config->grace : GRACE_NS;
+	pool->log = config->log;
+	pool->log_arg = config->log_arg;
 	pool->worker_spin = config->spin;
 	err = choose_cpus(pool, config->pin);
 	if (!err)
@@ -482,6 +493,7 @@ int fp_pool_join(struct forkpool *pool, int64_t timeout)
 	err = await_workers(pool, deadline);
 	if (!err)
 		end_workers(pool);
+	fp_pool_log(pool);
 	return err;
 }
 
@@ -504,6 +516,7 @@ void fp_pool_destroy(struct forkpool *pool)
 {
 	fp_pool_terminate(pool);
 	end_workers(pool);
+	fp_pool_log(pool);
 	sem_destroy(&pool->free_slots);
 	cds_lfs_destroy(&pool->slots);
 	pthread_mutex_destroy(&pool->serial);
@@ -542,6 +555,7 @@ int fp_pool_create(struct forkpool **ret, const struct fp_pool_config *config)
 		fp_pool_destroy(pool);
 		return err;
 	}
+	fp_pool_log_create(pool);
 	*ret = pool;
 	return 0;
 }

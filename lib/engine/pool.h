@@ -30,6 +30,8 @@ struct fp_pool_config {
 	size_t keep_fds_count;
 	forkpool_loop_fn *loop;
 	int64_t grace;			/* 0 = the default */
+	void (*log)(void *log_arg, int level, const char *text);
+	void *log_arg;
 };
 
 /* A job slot from the host's side. */
@@ -49,6 +51,11 @@ struct forkpool {
 	int64_t worker_spin;		/* the user's wish for workers */
 	unsigned *cpus;			/* what crew.cpus points to */
 	int *keep;			/* and crew.keep */
+
+	void (*log)(void *log_arg, int level, const char *text);	/* the user's; may be NULL */
+	void *log_arg;
+	fp_a64 log_taken;		/* the nursery's records handed on */
+	fp_a32 broken_said;
 
 	fp_a32 state;			/* enum fp_pool_state */
 	fp_a32 inside;			/* futex: threads inside a map */

@@ -44,6 +44,7 @@
 #include "proc/recover.h"
 #include "proc/staff.h"
 #include "proc/worker.h"
+#include "shm/log.h"
 #include "sync/idle.h"
 
 #define MS		((int64_t)1000000)
@@ -239,9 +240,23 @@ static _Noreturn FP_UNKNOWN_STACK void end(struct nursery *n)
 	}
 }
 
+static void note(struct nursery *n, enum fp_log_kind kind, uint32_t id, int code, uint64_t value)
+{
+	const struct fp_log_entry entry = {
+		.kind = kind,
+		.id = id,
+		.pid = n->children ? (uint32_t)n->children[id].pid : 0,
+		.code = code,
+		.value = value,
+	};
+
+	fp_log_put(&n->ctl->log, &entry);
+}
+
 /* Gives up; create, or whoever asks later, finds the reason. */
 static void break_pool(struct nursery *n, int err)
 {
+	note(n, FP_LOG_GIVES_UP, 0, err, 0);
 	n->broken = true;
 	fp_store_rlx(&n->ctl->start_error, err);
 	/* CTL-R3: after the reason; pairs with CTL-R2. */
@@ -262,6 +277,14 @@ static void clear_worker(struct fp_worker *w)
 	fp_store_rlx(&w->state, FP_WORKER_STARTING);
 	/* RESIZE-N3: after the state, so that nobody takes the life before for this one; pairs with RESIZE-H4. */
 	fp_store_rel(&w->leave, FP_LEAVE_NO);
+}
+
+static bool all_started(struct nursery *n)
+{
+	/* CTL-R4: a hint whether create is over; pairs with CTL-R1. */
+	if (!n->started && fp_load_acq(&n->ctl->started) >= n->crew->workers)
+		n->started = true;
+	return n->started;
 }
 
 static void bad_death(struct nursery *n, struct child *child);
@@ -288,9 +311,10 @@ static void start_worker(struct nursery *n, uint32_t id)
 		fp_sys.close(n->signals);
 		fp_worker_process(n->crew, id, self);
 	}
-	if (pid < 0 && !n->started) {
+	if (pid < 0 && !all_started(n)) {
 		break_pool(n, (int)pid);
 	} else if (pid < 0) {
+		note(n, FP_LOG_NO_FORK, id, (int)pid, 0);
 		if (!fp_staff_failed(&n->staff, id, (int)pid))
 			bad_death(n, child);
 	} else {
@@ -298,6 +322,8 @@ static void start_worker(struct nursery *n, uint32_t id)
 		child->pid = pid;
 		n->alive++;
 		fp_store_rlx(&w->pid, (uint32_t)pid);
+		if (all_started(n))
+			note(n, FP_LOG_STARTED, id, 0, 0);
 	}
 }
 
@@ -337,6 +363,9 @@ static void bad_death(struct nursery *n, struct child *child)
 	n->bad[n->bad_next] = now;
 	n->bad_next = (n->bad_next + 1) % n->bad_room;
 	child->due = now + backoff(n->bad_row);
+	if (child->due > now)
+		note(n, FP_LOG_BACKOFF, (uint32_t)(child - n->children), 0,
+		     (uint64_t)(child->due - now));
 	if ((oldest && now - oldest < BAD_WINDOW) ||
 	    n->bad_row >= BAD_ROW * n->staff.wanted)
 		break_pool(n, -FORKPOOL_EBROKEN);
@@ -353,14 +382,6 @@ static int start_failure(struct nursery *n, uint32_t id)
 	return -FORKPOOL_ECRASHED;
 }
 
-static bool all_started(struct nursery *n)
-{
-	/* CTL-R4: a hint whether create is over; pairs with CTL-R1. */
-	if (!n->started && fp_load_acq(&n->ctl->started) >= n->crew->workers)
-		n->started = true;
-	return n->started;
-}
-
 /* Did it end as one that was asked to leave, or had run its share of items? */
 static bool left_in_order(struct nursery *n, const struct child *child)
 {
@@ -368,6 +389,20 @@ static bool left_in_order(struct nursery *n, const struct child *child)
 
 	return child->death.outcome == FORKPOOL_ITEM_EXITED && child->death.code == 0 &&
 	       fp_load_rlx(&w->state) == FP_WORKER_LEFT;
+}
+
+/* For the log, while the pool goes on; what ends with it is not worth a word. */
+static void note_death(struct nursery *n, const struct child *child)
+{
+	const struct fp_death *d = &child->death;
+
+	if (n->leaving)
+		return;
+	if (left_in_order(n, child))
+		note(n, FP_LOG_LEFT, d->id, 0, 0);
+	else
+		note(n, d->outcome == FORKPOOL_ITEM_EXITED ? FP_LOG_EXITED : FP_LOG_KILLED, d->id,
+		     d->code, fp_recover_busy(n->crew, d->id));
 }
 
 /* One that a resize has added, and that never came up: true when so. */
@@ -414,18 +449,20 @@ static void worker_ended(struct nursery *n, uint32_t id, const siginfo_t *info)
 	/* Workers may see the stop, and leave, before its command has come here. */
 	if (fp_load_rlx(&n->ctl->stop) != FP_STOP_NO)
 		n->leaving = true;
-	if (!all_started(n) && !n->leaving) {
-		break_pool(n, start_failure(n, id));
-		return;
-	}
-	if (!n->leaving && failed_to_grow(n, id))
-		return;
 	child->death = (struct fp_death){
 		.id = id,
 		.pid = child->pid,
 		.outcome = exited ? FORKPOOL_ITEM_EXITED : FORKPOOL_ITEM_CRASHED,
 		.code = info->si_status,
 	};
+	/* Before it is settled, so that a map that fails for it finds it in the log. */
+	note_death(n, child);
+	if (!n->leaving && !all_started(n)) {
+		break_pool(n, start_failure(n, id));
+		return;
+	}
+	if (!n->leaving && failed_to_grow(n, id))
+		return;
 	/* However it died in the end: what it ran was condemned. */
 	if (child->charge.outcome != FORKPOOL_ITEM_OK) {
 		child->death.outcome = child->charge.outcome;

@@ -265,6 +265,26 @@ enum fp_stop {
 	FP_STOP_NOW,		/* workers leave at the next item */
 };
 
+/* What the nursery tells the host's log. */
+enum fp_log_kind {
+	FP_LOG_NONE,
+	FP_LOG_KILLED,		/* a worker: id, pid, code = signal, value: it held a claim */
+	FP_LOG_EXITED,		/* likewise, code = exit status */
+	FP_LOG_LEFT,		/* in order, while the pool goes on: id, pid */
+	FP_LOG_STARTED,		/* in the place of another, or by a resize: id, pid */
+	FP_LOG_BACKOFF,		/* id is not started again for value ns */
+	FP_LOG_NO_FORK,		/* id can't be started: code = -errno */
+	FP_LOG_GIVES_UP,	/* code = -error: the pool is broken */
+};
+
+#define FP_LOG_RECORDS	64u	/* the newest are kept */
+
+/* A ring; see shm/log.c. */
+struct fp_log {
+	FP_ALIGNED fp_a64 next;		/* records ever written; nursery writes, host reads */
+	fp_a64 records[FP_LOG_RECORDS][3];	/* {id:32, kind:32}, {code:32, pid:32}, value; likewise */
+};
+
 struct fp_ctl {
 	/* Written once, by the host at create. */
 	FP_ALIGNED uint64_t magic;
@@ -291,6 +311,8 @@ struct fp_ctl {
 	_Atomic int32_t resize_error;	/* the answer: 0 or -errno */
 
 	FP_ALIGNED fp_a32 life;		/* the nursery's robust futex: its tid, then FUTEX_OWNER_DIED */
+
+	struct fp_log log;
 };
 
 _Static_assert(offsetof(struct fp_ctl, magic) == 0, "the magic comes first");

@@ -117,22 +117,22 @@ static int check_limit(size_t size)
 	return 0;
 }
 
-static int open_object(size_t size, size_t arena_size)
+static int open_object(size_t size, size_t arena_size, bool *memfd)
 {
 	int err = check_limit(size);
 	int fd = err ? err : open_posix(arena_size);
-	bool sealable = false;
 
+	*memfd = false;
 	if (!err && fd < 0) {
 		fd = fp_sys.memfd("forkpool");
-		sealable = true;
+		*memfd = true;
 	}
 	if (fd >= 0)
 		fd = fp_sys.above_stdio(fd);
 	if (fd < 0)
 		return fd;
 	err = fp_sys.truncate(fd, (off_t)size);
-	if (!err && sealable)
+	if (!err && *memfd)
 		err = fp_sys.seal(fd);
 	if (err < 0) {
 		fp_sys.close(fd);
@@ -172,7 +172,7 @@ int fp_segment_create(struct fp_segment *seg, uint32_t workers, size_t arena_siz
 	    size > (size_t)INT64_MAX)
 		return -ENOMEM;
 
-	seg->fd = open_object(size, seg->arena_size);
+	seg->fd = open_object(size, seg->arena_size, &seg->memfd);
 	if (seg->fd < 0)
 		return seg->fd;
 	err = fp_sys.allocate(seg->fd, 0, (off_t)seg->geo.slot_off);

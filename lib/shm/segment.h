@@ -11,6 +11,7 @@ struct fp_segment {
 	char *arena;
 	size_t arena_size;
 	int fd;				/* -1 but in the host */
+	bool memfd;			/* /dev/shm would not do */
 	struct fp_geometry geo;
 };
 
