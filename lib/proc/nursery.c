@@ -32,6 +32,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdio_ext.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -299,6 +300,7 @@ static void start_worker(struct nursery *n, uint32_t id)
 	struct fp_worker *w = fp_segment_worker(&n->crew->seg, id);
 	struct child *child = &n->children[id];
 	pid_t self = getpid(), pid;
+	bool later = all_started(n);	/* not one that create waits for */
 
 	clear_worker(w);
 	child->chunks = settled_by(n, id);
@@ -311,7 +313,7 @@ static void start_worker(struct nursery *n, uint32_t id)
 		fp_sys.close(n->signals);
 		fp_worker_process(n->crew, id, self);
 	}
-	if (pid < 0 && !all_started(n)) {
+	if (pid < 0 && !later) {
 		break_pool(n, (int)pid);
 	} else if (pid < 0) {
 		note(n, FP_LOG_NO_FORK, id, (int)pid, 0);
@@ -322,7 +324,7 @@ static void start_worker(struct nursery *n, uint32_t id)
 		child->pid = pid;
 		n->alive++;
 		fp_store_rlx(&w->pid, (uint32_t)pid);
-		if (all_started(n))
+		if (later)
 			note(n, FP_LOG_STARTED, id, 0, 0);
 	}
 }
@@ -561,6 +563,9 @@ static void obey(struct nursery *n)
 		leave(n, order.cmd == FP_CMD_STOP);
 		break;
 	case FP_CMD_RESIZE:
+		/* How many deaths are too many depends on the number: counted anew. */
+		memset(n->bad, 0, n->bad_room * sizeof(*n->bad));
+		n->bad_row = 0;
 		fp_staff_resize(&n->staff, order.number, order.workers);
 		if (n->leaving)
 			fp_staff_close(&n->staff);
