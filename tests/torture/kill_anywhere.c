@@ -20,7 +20,7 @@
 
 #include <forkpool.h>
 
-#include "engine/pool.h"
+#include "engine/slots.h"
 #include "os/sys.h"
 #include "sync/idle.h"
 #include "task/check.h"
@@ -148,7 +148,7 @@ static void pool_open(unsigned workers)
 	h.workers = workers;
 	h.deaths = 0;
 	h.killed = 0;
-	ck_assert_int_eq(fp_pool_take_slot(h.pool, &h.slot), 0);
+	ck_assert_int_eq(fp_pool_take_slot(h.pool, true, &h.slot), 0);
 	h.sh = forkpool_shm_calloc(h.pool, 1, sizeof(*h.sh));
 	ck_assert_ptr_nonnull(h.sh);
 	for (i = 0; i < MOST_ITEMS; i++)
