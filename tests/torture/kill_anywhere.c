@@ -6,7 +6,8 @@
  * and killed there: then the job must end, each item have run once and be ok or,
  * one at most, be reported as crashed (promise P1).  Or it is stopped there:
  * then the others must finish everything but what it holds (P9), and all is
- * well when it goes on.  k = 0, 1, 2 ... to the end of the path; a sample of
+ * well when it goes on.  Some jobs are cancelled before or after that: then each
+ * item has run or is not started at all, and the job must end.  k = 0, 1, 2 ... to the end of the path; a sample of
  * them, unless FORKPOOL_TORTURE is set.
  */
 #include <errno.h>
@@ -23,6 +24,7 @@
 #include "engine/slots.h"
 #include "os/sys.h"
 #include "sync/idle.h"
+#include "task/cancel.h"
 #include "task/check.h"
 #include "task/claim.h"
 #include "task/job.h"
@@ -36,7 +38,8 @@
 #define CAP_MS		20000		/* nothing takes so long */
 #define CAP_NS		(CAP_MS * (int64_t)1000000)
 #define PASS_MS		20		/* not alone, it may come too late to pass by */
-#define DEATHS		6u		/* of a pool: outside items, too many break it */
+#define DEATHS		6u		/* of a pool: outside items, too many break it ... */
+#define DEATHS_IDLE	3u		/* ... sooner where the host settles all, and no worker makes progress */
 #define ARENA		((size_t)1 << 20)
 
 /* In the segment. */
@@ -54,6 +57,12 @@ enum moment {
 	LAST,			/* when it is dead or stopped */
 };
 
+enum cancel {
+	NEVER,
+	AT_START,		/* of the path */
+	AT_END,			/* when the worker is dead or stopped */
+};
+
 struct path {
 	const char *name;
 	uintptr_t start, until;
@@ -64,6 +73,7 @@ struct path {
 	uint32_t flags;		/* enum fp_job_flags */
 	uint32_t retries;
 	int64_t item_ns;
+	enum cancel cancel;
 };
 
 #define FN(fn)	((uintptr_t)(fn))
@@ -140,7 +150,8 @@ static void pool_open(unsigned workers)
 		      .arena_size = ARENA, .worker_init = allow_trace);
 	uint32_t i;
 
-	if (h.pool && h.workers == workers && h.deaths < DEATHS)
+	if (h.pool && h.workers == workers &&
+	    h.deaths < (h.path->cancel ? DEATHS_IDLE : DEATHS))
 		return;
 	pool_close();
 	ck_assert_int_eq(forkpool_create(&h.pool, &opts), 0);
@@ -290,6 +301,44 @@ static bool expect_items(void)
 	return to != 0;
 }
 
+/* After a cancel: true when an item was lost; the others have run, or have not started. */
+static bool expect_cancelled_items(void)
+{
+	uint64_t first = UINT64_MAX, bad = UINT64_MAX;
+	uint32_t i, ran, lost = 0;
+	int outcome;
+
+	for (i = 0; i < h.path->count; i++) {
+		const struct forkpool_status *st = &h.sh->status[i];
+
+		ran = fp_load_rlx(&h.sh->ran[i]);
+		EXPECT(ran <= 1, "item %u ran %u times", i, ran);
+		if (st->outcome == FORKPOOL_ITEM_CRASHED)
+			lost++;
+		else
+			EXPECT(st->outcome == FORKPOOL_ITEM_OK && ran == st->attempts &&
+			       (st->worker != 0) == ran, "item %u: outcome %d, %u runs, %u attempts", i,
+			       st->outcome, ran, st->attempts);
+		if ((st->outcome || !ran) && bad == UINT64_MAX)
+			bad = i;
+	}
+	EXPECT(lost <= 1, "%u items lost", lost);
+	fp_job_first(h.seg, h.slot->index, h.path->count, &first, &outcome);
+	EXPECT(first == bad, "the first is %lld, not %lld", (long long)first, (long long)bad);
+	return lost;
+}
+
+static bool expect_all(void)
+{
+	return h.path->cancel ? expect_cancelled_items() : expect_items();
+}
+
+static void cancel(enum cancel moment)
+{
+	if (h.path->cancel == moment)
+		fp_job_cancel(h.seg, h.slot->index, h.slot->gen);
+}
+
 /* ---- Taking a worker to a point --------------------------------------------------------------- */
 
 static void seize_all(void)
@@ -364,6 +413,7 @@ static int take(const struct path *p, unsigned k)
 		h.missed++;
 		return -1;
 	}
+	cancel(AT_START);
 	n = go_on(k);
 	h.points++;
 	return (int)n;
@@ -381,9 +431,10 @@ static int kill_at(const struct path *p, unsigned k)
 	trace_kill(&h.traces[h.victim]);
 	h.deaths++;
 	publish();
+	cancel(AT_END);
 	release_others();
 	await_job();
-	h.crashes += expect_items();
+	h.crashes += expect_all();
 	return n;
 }
 
@@ -411,10 +462,12 @@ static bool others_are_done(void)
 	uint64_t gen = h.slot->gen, begin, end;
 	uint32_t i;
 
-	if (fp_load_sc(&fp_segment_slot(h.seg, h.slot->index).job->word) ==
-	    fp_job_word(gen, FP_JOB_DONE))
+	if (fp_job_poll(h.seg, h.slot->index, gen) == 0)
 		return true;
 	held_by_victim(&begin, &end);
+	if (h.path->cancel)
+		return begin < end && fp_job_progress(h.seg, h.slot->index, gen, h.path->count) >=
+		       h.path->count - (end - begin);
 	for (i = 0; i < h.path->count; i++)
 		if (!fp_load_sc(&h.sh->ran[i]) && (i < begin || i >= end))
 			return false;
@@ -430,6 +483,7 @@ static int stop_at(const struct path *p, unsigned k)
 		return n;
 	trace_stop(&h.traces[h.victim]);
 	publish();
+	cancel(AT_END);
 	release_others();
 	until = fp_sys.clock() + CAP_NS;
 	while (!others_are_done()) {
@@ -439,7 +493,7 @@ static int stop_at(const struct path *p, unsigned k)
 	expect_sound();
 	kill(h.traces[h.victim].pid, SIGCONT);
 	await_job();
-	EXPECT(!expect_items(), "%s", "an item was lost by a stop");
+	EXPECT(!expect_all(), "%s", "an item was lost by a stop");
 	h.stops++;
 	return n;
 }
@@ -487,6 +541,21 @@ static const struct path paths[] = {
 	  .count = 4, .chunk = 2 },
 	{ "sleep, wake up and claim", FN(fp_park_prepare), FN(fp_run_chunk), ASLEEP, true, 2,
 	  .count = 40, .chunk = 5 },
+	{ "claim what is cancelled", FN(fp_claim), 0, FIRST, true, 2, .count = 40, .chunk = 5,
+	  .cancel = AT_START },
+	{ "claim, then cancelled", FN(fp_claim), 0, FIRST, true, 2, .count = 40, .chunk = 5,
+	  .cancel = AT_END },
+	{ "run what is cancelled", FN(fp_run_chunk), 0, FIRST, true, 2, .count = 12, .chunk = 3,
+	  .cancel = AT_START },
+	{ "run, then cancelled", FN(fp_run_chunk), 0, FIRST, true, 2, .count = 12, .chunk = 3,
+	  .cancel = AT_END },
+	/* The worker itself settles what it has split off. */
+	{ "split what is cancelled", FN(fp_claim_split), FN(fp_park_prepare), FIRST, true, 2,
+	  .count = 60, .chunk = 30, .item_ns = 20000, .cancel = AT_START },
+	{ "split, then cancelled", FN(fp_claim_split), FN(fp_run_chunk), FIRST, true, 2,
+	  .count = 60, .chunk = 30, .item_ns = 20000, .cancel = AT_END },
+	{ "finish, then cancelled", FN(fp_claim_finish), FN(fp_run_chunk), FIRST, true, 2,
+	  .count = 40, .chunk = 4, .cancel = AT_END },
 };
 
 #define PATHS	((int)(sizeof(paths) / sizeof(paths[0])))
