@@ -42,6 +42,11 @@
  *	call                         any thread   worker       child
  *	forkpool_create              yes          -EPERM       yes (a pool of its own)
  *	forkpool_map, forkpool_for   yes          yes          -EINVAL
+ *	forkpool_map_async,
+ *	forkpool_for_async           yes          -ENOTSUP     -EINVAL
+ *	forkpool_job_wait, _poll,
+ *	_status, _cancel, _kill      yes          -EPERM       -EINVAL
+ *	forkpool_job_free            yes          no effect    no effect
  *	forkpool_close, _terminate   yes          -EPERM       -EINVAL
  *	forkpool_join, _resize       yes          -EPERM       -EINVAL
  *	forkpool_destroy             once, last   no effect    frees what the child holds
@@ -49,7 +54,8 @@
  *	forkpool_shm_free            yes          no effect    no effect
  *	forkpool_shm_owns            yes          yes          yes
  *	forkpool_current, _worker_id,
- *	forkpool_worker_state        yes (none)   yes          yes (none)
+ *	forkpool_worker_state,
+ *	forkpool_cancelled           yes (none)   yes          yes (none)
  *	forkpool_cpu_count,
  *	forkpool_strerror            yes          yes          yes
  *
@@ -67,6 +73,7 @@ extern "C" {
 #endif
 
 struct forkpool;
+struct forkpool_job;
 
 /* Errors of our own, beside errno's.  Calls return them negated. */
 enum {
@@ -246,7 +253,7 @@ int forkpool_create_with_loop(struct forkpool **ret, const struct forkpool_opts 
 			      forkpool_loop_fn *loop);
 #define forkpool_create(...) forkpool_create_with_loop(__VA_ARGS__, forkpool_loop_)
 
-/* Takes no more work; maps under way go on.  May be said twice. */
+/* Takes no more work; maps and async jobs under way go on.  May be said twice. */
 int forkpool_close(struct forkpool *pool);
 
 /*
@@ -257,13 +264,13 @@ int forkpool_close(struct forkpool *pool);
 int forkpool_join(struct forkpool *pool, int64_t timeout);
 
 /*
- * Stops now.  Items that run are killed; every unfinished map returns
- * -FORKPOOL_ECANCELED.  Idle workers leave in order.  May be said twice.
+ * Stops now.  Items that run are killed; every unfinished map and
+ * job returns -FORKPOOL_ECANCELED.  Idle workers leave in order.  May be said twice.
  */
 int forkpool_terminate(struct forkpool *pool);
 
 /*
- * Terminates, and frees all: workers, segment, descriptors.  No other thread
+ * Terminates, and frees all: jobs, workers, segment, descriptors.  No other thread
  * may be inside a call on this pool, or start one.  NULL is fine.
  */
 void forkpool_destroy(struct forkpool *pool);
@@ -304,7 +311,8 @@ enum {
 	FORKPOOL_ITEM_CRASHED,	/* its worker died of signal code */
 	FORKPOOL_ITEM_EXITED,	/* it called exit(code), or a kin of it */
 	FORKPOOL_ITEM_TIMED_OUT,	/* its worker was killed: it had run past its limit */
-	FORKPOOL_ITEM_CANCELLED,	/* the pool was terminated, or broke, before it ended */
+	FORKPOOL_ITEM_CANCELLED,	/* its job was cancelled before it started, or the
+				 * pool terminated or broke before it ended */
 	FORKPOOL_ITEM_NOT_RUN,	/* skipped, because of stop_on_error or the deadline */
 };
 
@@ -358,6 +366,11 @@ struct forkpool_job_opts {
 	 */
 	int64_t timeout;
 	int64_t deadline;
+	/*
+	 * A pool runs 64 jobs at once.  A call that finds as many unfinished waits
+	 * until one has ended; with dont_wait it returns -EAGAIN.
+	 */
+	int dont_wait;
 };
 
 /* Declares NAME, a struct forkpool_job_opts: FORKPOOL_JOB_OPTS(o, .retries = 2); */
@@ -426,6 +439,71 @@ int forkpool_for(struct forkpool *pool, forkpool_range_fn *fn, size_t begin,
 			"FORKPOOL_MAP needs typed pointers, not void *"); \
 	}))
 
+/* ---- Jobs ------------------------------------------------------------------ */
+
+/*
+ * As forkpool_map() and forkpool_for(), but they return at once, with a job to
+ * wait for.  in is copied before they return (in the segment it is used in
+ * place, and must stay as it is).  out, status and first_failure are filled by
+ * the time that a wait or poll has found the job done, maybe before, and must
+ * live until then; who frees the job first gets nothing in them any more.
+ *
+ * A job is a number that names it, not an address: a job that was freed, is of
+ * a pool that is gone, or never was, is -EINVAL in every call.
+ *
+ * Errors as there, and -EINVAL when ret is NULL; -ENOMEM: no room for all items
+ * at once; -EAGAIN: 64 jobs are unfinished, and the option dont_wait is set;
+ * -ENOTSUP: called inside a worker.  Inline the items have run when they return.
+ */
+int forkpool_map_async(struct forkpool *pool, forkpool_fn *fn, const void *in,
+		       size_t in_size, void *out, size_t out_size, size_t count,
+		       const struct forkpool_job_opts *opts, struct forkpool_job **ret);
+int forkpool_for_async(struct forkpool *pool, forkpool_range_fn *fn, size_t begin,
+		       size_t end, const struct forkpool_job_opts *opts,
+		       struct forkpool_job **ret);
+
+/*
+ * Waits until the job is done and returns what forkpool_map() would have
+ * returned, the same each time and in any number of threads.  -ETIMEDOUT: still
+ * running.  on_progress is called in here.
+ */
+int forkpool_job_wait(struct forkpool_job *job, int64_t timeout);
+
+/* 1: done; 0: not yet. */
+int forkpool_job_poll(struct forkpool_job *job);
+
+/*
+ * How item index (from 0 on, for ranges too) of a job that is done has ended.
+ * -EAGAIN: it is not done.  Everything is known of a job with the option status,
+ * or with at most 65536 items.  Of others, and of ranges, it is known which is
+ * the first that is not ok, and how it ended; those before it are ok, with
+ * attempts and worker 0; for those behind it the call returns -ENODATA.
+ */
+int forkpool_job_status(struct forkpool_job *job, size_t index,
+			struct forkpool_status *ret);
+
+/*
+ * Items that have not started never start: they are FORKPOOL_ITEM_CANCELLED.
+ * Items that run go on, see forkpool_cancelled(), and end as they end; those that
+ * a worker was about to start within some microseconds may still start.  The job
+ * is done when they have ended.  Returns 0; so too when it is done already, which
+ * changes nothing.
+ */
+int forkpool_job_cancel(struct forkpool_job *job);
+
+/*
+ * Cancels the job and replaces the workers that still run it: their items are
+ * FORKPOOL_ITEM_CANCELLED, too.  No item of another job is harmed.  -ENOTSUP in
+ * pools without processes.
+ */
+int forkpool_job_kill(struct forkpool_job *job);
+
+/*
+ * Gives the job up.  An unfinished one runs on to its end, unseen.  NULL is fine,
+ * and so is a job that was freed before.
+ */
+void forkpool_job_free(struct forkpool_job *job);
+
 /* ---- Inside a worker ------------------------------------------------------ */
 
 /* The pool whose worker this is; NULL outside. */
@@ -436,6 +514,12 @@ unsigned forkpool_worker_id(void);
 
 /* What worker_init stored in this worker; NULL outside. */
 void *forkpool_worker_state(void);
+
+/*
+ * Not 0 when the job of this item was cancelled, or the pool is being
+ * terminated: a long item may end early.  Cheap: two loads.  0 outside.
+ */
+int forkpool_cancelled(void);
 
 /* ---- Shared memory -------------------------------------------------------- */
 

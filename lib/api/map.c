@@ -7,6 +7,7 @@
 #include <forkpool.h>
 
 #include "api/options.h"
+#include "engine/async.h"
 #include "engine/map.h"
 #include "engine/serial.h"
 #include "os/sys.h"
@@ -62,6 +63,7 @@ static void take_options(struct fp_map *m, const struct forkpool_job_opts *o)
 	m->stop_on_error = o->stop_on_error;
 	m->status = o->status;
 	m->first_failure = o->first_failure;
+	m->dont_wait = o->dont_wait;
 	m->on_progress = o->on_progress;
 	m->user = o->user;
 	m->timeout = o->timeout;
@@ -92,38 +94,64 @@ static int run_from_host(struct forkpool *pool, const struct fp_map *m)
 	return err;
 }
 
-static int run(struct forkpool *pool, struct fp_map *m,
-	       const struct forkpool_job_opts *opts)
+/* Takes the options in, and says who calls. */
+static int prepare(struct forkpool *pool, struct fp_map *m,
+		   const struct forkpool_job_opts *opts, enum fp_caller *caller)
 {
 	struct forkpool_job_opts known;
-	enum fp_caller caller;
 	int err;
 
 	if (!pool)
 		return -EINVAL;
-	caller = fp_pool_caller(pool);
-	if (caller == FP_CALLER_CHILD)
+	*caller = fp_pool_caller(pool);
+	if (*caller == FP_CALLER_CHILD)
 		return -EINVAL;
 	err = fp_options_copy(&known, sizeof(known), opts);
 	if (err)
 		return err;
 	if (m->range && known.status)
 		return -EINVAL;
-	err = check_limits(pool, caller, &known);
+	err = check_limits(pool, *caller, &known);
 	if (err)
 		return err;
 	take_options(m, &known);
-	err = check(pool, m, &known);
+	return check(pool, m, &known);
+}
+
+static int run(struct forkpool *pool, struct fp_map *m,
+	       const struct forkpool_job_opts *opts)
+{
+	enum fp_caller caller;
+	int err = prepare(pool, m, opts, &caller);
+
 	if (err)
 		return err;
 	return caller == FP_CALLER_WORKER ? fp_serial_run(m) : run_from_host(pool, m);
 }
 
-int forkpool_map(struct forkpool *pool, forkpool_fn *fn, const void *in,
-		 size_t in_size, void *out, size_t out_size, size_t count,
-		 const struct forkpool_job_opts *opts)
+static int submit(struct forkpool *pool, struct fp_map *m,
+		  const struct forkpool_job_opts *opts, struct forkpool_job **ret)
 {
-	struct fp_map map = {
+	enum fp_caller caller;
+	int err = ret ? prepare(pool, m, opts, &caller) : -EINVAL;
+
+	if (err)
+		return err;
+	if (caller == FP_CALLER_WORKER)
+		return -ENOTSUP;
+	err = fp_pool_enter(pool);
+	if (err)
+		return err;
+	err = fp_async_submit(pool, m, ret);
+	if (err)
+		fp_pool_leave(pool);
+	return err;
+}
+
+static struct fp_map map_of(forkpool_fn *fn, const void *in, size_t in_size, void *out,
+			    size_t out_size, size_t count)
+{
+	return (struct fp_map){
 		.fn = (uintptr_t)fn,
 		.in = in,
 		.in_size = in_size,
@@ -131,19 +159,49 @@ int forkpool_map(struct forkpool *pool, forkpool_fn *fn, const void *in,
 		.out_size = out_size,
 		.count = count,
 	};
-
-	return run(pool, &map, opts);
 }
 
-int forkpool_for(struct forkpool *pool, forkpool_range_fn *fn, size_t begin,
-		 size_t end, const struct forkpool_job_opts *opts)
+static struct fp_map range_of(forkpool_range_fn *fn, size_t begin, size_t end)
 {
-	struct fp_map map = {
+	return (struct fp_map){
 		.fn = (uintptr_t)fn,
 		.range = true,
 		.begin = begin,
 		.count = end - begin,
 	};
+}
+
+int forkpool_map(struct forkpool *pool, forkpool_fn *fn, const void *in,
+		 size_t in_size, void *out, size_t out_size, size_t count,
+		 const struct forkpool_job_opts *opts)
+{
+	struct fp_map map = map_of(fn, in, in_size, out, out_size, count);
+
+	return run(pool, &map, opts);
+}
+
+int forkpool_map_async(struct forkpool *pool, forkpool_fn *fn, const void *in,
+		       size_t in_size, void *out, size_t out_size, size_t count,
+		       const struct forkpool_job_opts *opts, struct forkpool_job **ret)
+{
+	struct fp_map map = map_of(fn, in, in_size, out, out_size, count);
+
+	return submit(pool, &map, opts, ret);
+}
+
+int forkpool_for(struct forkpool *pool, forkpool_range_fn *fn, size_t begin,
+		 size_t end, const struct forkpool_job_opts *opts)
+{
+	struct fp_map map = range_of(fn, begin, end);
 
 	return end < begin ? -EINVAL : run(pool, &map, opts);
+}
+
+int forkpool_for_async(struct forkpool *pool, forkpool_range_fn *fn, size_t begin,
+		       size_t end, const struct forkpool_job_opts *opts,
+		       struct forkpool_job **ret)
+{
+	struct fp_map map = range_of(fn, begin, end);
+
+	return end < begin ? -EINVAL : submit(pool, &map, opts, ret);
 }

@@ -2,7 +2,9 @@
 /* The public calls inside a worker. */
 #include <forkpool.h>
 
-#include "proc/worker.h"
+#include "engine/pool.h"
+#include "task/cancel.h"
+#include "task/limit.h"
 
 struct forkpool *forkpool_current(void)
 {
@@ -12,6 +14,19 @@ struct forkpool *forkpool_current(void)
 unsigned forkpool_worker_id(void)
 {
 	return fp_self ? fp_self->id : 0;
+}
+
+/* Inline there is no job in the segment, and terminate is all that can come between. */
+int forkpool_cancelled(void)
+{
+	const struct fp_job *job = fp_self ? fp_self->runner.claimer.slot.job : NULL;
+
+	if (!fp_self)
+		return 0;
+	if (fp_self->crew->pool->mode == FORKPOOL_INLINE)
+		return fp_load_rlx(&fp_self->crew->pool->state) == FP_POOL_TERMINATED;
+	return (job && fp_cancel_hint(job)) || fp_limit_passed(fp_self->shared) ||
+	       fp_load_rlx(&fp_self->crew->seg.ctl->stop) == FP_STOP_NOW;
 }
 
 void *forkpool_worker_state(void)

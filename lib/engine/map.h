@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Blocking maps; see map.c. */
+/* Maps as asked for, and those that wait; see map.c. */
 #ifndef FP_ENGINE_MAP_H
 #define FP_ENGINE_MAP_H
 
 #include "engine/pool.h"
+
+#define FP_PROGRESS_NS	((int64_t)100000000)	/* between two calls of on_progress */
 
 /* A map as asked for, checked, with defaults filled in. */
 struct fp_map {
@@ -19,6 +21,9 @@ struct fp_map {
 	uint64_t chunk;
 	uint32_t retries;
 	bool stop_on_error;
+	bool dont_wait;			/* for a slot */
+	bool keep_status;		/* the status array is kept after the job, wanted or not */
+	bool may_be_cancelled;
 	struct forkpool_status *status;
 	size_t *first_failure;
 	void (*on_progress)(size_t done, size_t count, void *user);
@@ -32,5 +37,8 @@ int fp_map_run(struct forkpool *pool, const struct fp_map *map);
 
 /* The error that a call returns for an item's outcome. */
 int fp_map_error(int outcome);
+
+/* The status, where it is wanted, of items from `from` on that were never started. */
+void fp_map_mark(const struct fp_map *map, size_t from, int outcome);
 
 #endif

@@ -8,6 +8,7 @@
  * Invariants.
  * I1 A map is counted in `inside` before it looks at `state`; close and
  *    terminate change `state` before they look at `inside` (POOL-S1, POOL-I1).
+ *    An async job is counted until it has been reaped.
  * I2 Workers are ended once, under `ending`.
  * I3 In a child that the host forked later, `token` reads 0 (MADV_WIPEONFORK)
  *    and nothing here touches the segment: its control pages are not mapped
@@ -29,11 +30,15 @@
 
 #include <forkpool.h>
 
+#include "engine/async.h"
+#include "engine/handle.h"
 #include "engine/log.h"
+#include "engine/slots.h"
 #include "os/cpus.h"
 #include "os/sys.h"
 #include "os/topology.h"
 #include "sync/idle.h"
+#include "task/cancel.h"
 #include "task/job.h"
 
 #define WORKER_SPIN_NS	50000
@@ -53,62 +58,13 @@ enum fp_caller fp_pool_caller(const struct forkpool *pool)
 	return *pool->token == TOKEN ? FP_CALLER_HOST : FP_CALLER_CHILD;
 }
 
-/* ---- Slots ------------------------------------------------------------------------------ */
-
-static int init_slots(struct forkpool *pool)
-{
-	uint32_t i;
-
-	cds_lfs_init(&pool->slots);
-	for (i = FP_SLOTS; i-- > 0;) {
-		pool->host_slots[i].index = i;
-		cds_lfs_node_init(&pool->host_slots[i].node);
-		cds_lfs_push(&pool->slots, &pool->host_slots[i].node);
-	}
-	return sem_init(&pool->free_slots, 0, FP_SLOTS) ? -errno : 0;
-}
-
-int fp_pool_take_slot(struct forkpool *pool, struct fp_host_slot **ret)
-{
-	struct fp_host_slot *slot;
-	int err = 0, state;
-
-	/* A thread that were cancelled here would stay counted in `inside`. */
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-	while (sem_wait(&pool->free_slots))
-		;
-	pthread_setcancelstate(state, NULL);
-	slot = fp_container(cds_lfs_pop_blocking(&pool->slots), struct fp_host_slot, node);
-	/* POOL-T4: with the slot all that its last holder did there; pairs with POOL-T3. */
-	if (!fp_load_acq(&slot->taken))
-		err = fp_segment_take_slot(&pool->crew.seg, slot->index);
-	if (err) {
-		fp_pool_give_slot(pool, slot);
-		return err;
-	}
-	/* POOL-T1: the room before the flag; pairs with POOL-T2. */
-	fp_store_rel(&slot->taken, 1);
-	*ret = slot;
-	return 0;
-}
-
-void fp_pool_give_slot(struct forkpool *pool, struct fp_host_slot *slot)
-{
-	/* POOL-T3: the stack orders as much, but unseen by ThreadSanitizer; pairs with POOL-T4. */
-	fp_store_rel(&slot->taken, fp_load_rlx(&slot->taken));
-	cds_lfs_push(&pool->slots, &slot->node);
-	sem_post(&pool->free_slots);
-}
-
 /* ---- Maps come and go -------------------------------------------------------------------- */
 
 static void leave(struct forkpool *pool)
 {
 	/* POOL-I3: what the map did is done; pairs with POOL-S2. */
-	if (fp_add_sc(&pool->inside, UINT32_MAX) == 1 &&
-	    /* POOL-I4: after POOL-I3, else we miss that somebody waits; pairs with POOL-S1. */
-	    fp_load_sc(&pool->state) != FP_POOL_OPEN)
-		fp_sys.futex_wake(&pool->inside, INT32_MAX);
+	if (fp_add_sc(&pool->inside, UINT32_MAX) == 1)
+		fp_watch_raise(pool);
 }
 
 int fp_pool_enter(struct forkpool *pool)
@@ -135,15 +91,35 @@ void fp_pool_leave(struct forkpool *pool)
 	leave(pool);
 }
 
+bool fp_pool_over(struct forkpool *pool)
+{
+	return fp_load_rlx(&pool->state) == FP_POOL_TERMINATED ||
+	       (pool->mode != FORKPOOL_INLINE && fp_life_ended(pool->crew.seg.ctl));
+}
+
+int fp_pool_end_error(struct forkpool *pool)
+{
+	return fp_load_rlx(&pool->state) == FP_POOL_TERMINATED ? -FORKPOOL_ECANCELED
+								: -FORKPOOL_EBROKEN;
+}
+
+/* Async jobs are reaped here, since nobody else need come by. */
 static int await_maps(struct forkpool *pool, int64_t deadline)
 {
-	uint32_t n;
+	uint32_t seen = fp_watch_begin(pool);
+	int err = 0;
 
-	/* POOL-S2: after the state changed; pairs with POOL-I3. */
-	while ((n = fp_load_sc(&pool->inside)))
-		if (fp_sys.futex_wait(&pool->inside, n, deadline) == -ETIMEDOUT)
-			return -ETIMEDOUT;
-	return 0;
+	for (;;) {
+		if (fp_pool_over(pool))
+			err = fp_pool_await_end(pool, deadline);
+		fp_async_reap(pool, false);
+		/* POOL-S2: after the state changed; pairs with POOL-I3. */
+		if (err || !fp_load_sc(&pool->inside))
+			break;
+		err = fp_watch(pool, &seen, deadline);
+	}
+	fp_watch_end(pool);
+	return err;
 }
 
 static void set_state(struct forkpool *pool, enum fp_pool_state state)
@@ -332,7 +308,10 @@ static int init(struct forkpool *pool, const struct fp_pool_config *config)
 		err = make_token(pool);
 	if (!err)
 		err = init_locks(pool);
-	return err ? err : init_slots(pool);
+	if (err)
+		return err;
+	fp_slots_init(pool);
+	return fp_async_create(pool);
 }
 
 /* Waits for every worker's READY; else the reason why not. */
@@ -404,7 +383,7 @@ static void ask_to_end(struct forkpool *pool, enum fp_stop how)
 	for (i = 0; how == FP_STOP_NOW && i < FP_SLOTS; i++)
 		/* POOL-T2: such a slot may be touched; pairs with POOL-T1. */
 		if (fp_load_acq(&pool->host_slots[i].taken))
-			fp_job_cancel(&pool->crew.seg, i);
+			fp_job_abandon(&pool->crew.seg, i);
 	fp_wake_all(ctl);
 	if (pool->mode == FORKPOOL_PROCESSES && pool->spawn.control >= 0)
 		fp_spawn_command(&pool->spawn, how == FP_STOP_NOW ? FP_CMD_STOP : FP_CMD_LEAVE);
@@ -454,15 +433,16 @@ static void end_workers(struct forkpool *pool)
 	pthread_mutex_unlock(&pool->ending);
 }
 
-void fp_pool_await_end(struct forkpool *pool)
+int fp_pool_await_end(struct forkpool *pool, int64_t deadline)
 {
 	/* Not on `life`: a nursery that was killed is gone before its workers are; the keeper sees them off. */
-	await_workers(pool, FP_FOREVER);
+	return await_workers(pool, deadline);
 }
 
 int fp_pool_close(struct forkpool *pool)
 {
 	set_state(pool, FP_POOL_CLOSED);
+	fp_async_reap(pool, false);
 	return 0;
 }
 
@@ -501,6 +481,7 @@ int fp_pool_join(struct forkpool *pool, int64_t timeout)
 
 static void free_local(struct forkpool *pool)
 {
+	fp_async_destroy(pool);
 	fp_arena_destroy(pool->arena);
 	fp_segment_destroy(&pool->crew.seg);
 	if (pool->token)
@@ -514,11 +495,11 @@ static void free_local(struct forkpool *pool)
 
 void fp_pool_destroy(struct forkpool *pool)
 {
+	fp_handle_remove(pool);
 	fp_pool_terminate(pool);
 	end_workers(pool);
 	fp_pool_log(pool);
-	sem_destroy(&pool->free_slots);
-	cds_lfs_destroy(&pool->slots);
+	fp_slots_destroy(pool);
 	pthread_mutex_destroy(&pool->serial);
 	pthread_mutex_destroy(&pool->resizing);
 	pthread_mutex_destroy(&pool->ending);
@@ -527,6 +508,7 @@ void fp_pool_destroy(struct forkpool *pool)
 
 void fp_pool_forget(struct forkpool *pool)
 {
+	fp_handle_remove(pool);
 	if (pool->mode == FORKPOOL_PROCESSES) {
 		fp_spawn_forget(&pool->spawn);
 		fp_segment_forget(&pool->crew.seg);
@@ -552,6 +534,11 @@ int fp_pool_create(struct forkpool **ret, const struct fp_pool_config *config)
 	if (err) {
 		if (pool->mode == FORKPOOL_INLINE)
 			pool->ended = true;
+		fp_pool_destroy(pool);
+		return err;
+	}
+	err = fp_handle_add(pool);
+	if (err) {
 		fp_pool_destroy(pool);
 		return err;
 	}

@@ -4,7 +4,6 @@
 #define FP_ENGINE_POOL_H
 
 #include <pthread.h>
-#include <semaphore.h>
 #include <urcu/lfstack.h>
 
 #include <forkpool.h>
@@ -40,6 +39,7 @@ struct fp_host_slot {
 	uint32_t index;
 	fp_a32 taken;			/* its room in the segment has been taken */
 	uint64_t gen;			/* of its last job */
+	struct fp_async *_Atomic async;	/* the unfinished async job that holds it; NULL */
 };
 
 struct forkpool {
@@ -58,11 +58,16 @@ struct forkpool {
 	fp_a32 broken_said;
 
 	fp_a32 state;			/* enum fp_pool_state */
-	fp_a32 inside;			/* futex: threads inside a map */
+	fp_a32 inside;			/* maps and async jobs that have not been gathered */
+	fp_a32 event;			/* futex of watchers (slots.c) */
+	fp_a32 watchers;
 
 	struct cds_lfs_stack slots;	/* free ones */
-	sem_t free_slots;		/* how many */
+	fp_a32 free_slots;		/* how many */
 	struct fp_host_slot host_slots[FP_SLOTS];
+
+	uint64_t handle;		/* what handles of its jobs begin with (handle.c); 0 = none yet */
+	struct fp_async_table *asyncs;
 
 	pthread_mutex_t ending;		/* who ends the workers */
 	bool ended;
@@ -99,14 +104,14 @@ void fp_pool_forget(struct forkpool *pool);
 int fp_pool_enter(struct forkpool *pool);
 void fp_pool_leave(struct forkpool *pool);
 
-/* A slot to hold, waiting while all are in use; 0 or -errno. */
-int fp_pool_take_slot(struct forkpool *pool, struct fp_host_slot **ret);
-void fp_pool_give_slot(struct forkpool *pool, struct fp_host_slot *slot);
+/* Terminated or broken; and what a job that it left unfinished returns. */
+bool fp_pool_over(struct forkpool *pool);
+int fp_pool_end_error(struct forkpool *pool);
 
 /* How long workers and waiters look on before they sleep, with so many workers. */
 void fp_pool_set_spin(struct forkpool *pool, uint32_t workers);
 
-/* Waits until no worker can write to the segment any more. */
-void fp_pool_await_end(struct forkpool *pool);
+/* Waits until no worker can write to the segment any more.  0 or -ETIMEDOUT. */
+int fp_pool_await_end(struct forkpool *pool, int64_t deadline);
 
 #endif

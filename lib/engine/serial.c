@@ -12,7 +12,6 @@
 
 #include "os/sys.h"
 
-#define PROGRESS_NS	((int64_t)100000000)
 #define RANGE_PARTS	16	/* calls for a range, when the user names no chunk */
 
 struct serial {
@@ -62,7 +61,7 @@ static void maybe_report(struct serial *s, size_t done)
 	if (!m->on_progress || fp_sys.clock() < s->report_at)
 		return;
 	m->on_progress(done, m->count, m->user);
-	s->report_at = fp_deadline(PROGRESS_NS);
+	s->report_at = fp_deadline(FP_PROGRESS_NS);
 }
 
 static size_t step_of(const struct fp_map *m)
@@ -72,12 +71,6 @@ static size_t step_of(const struct fp_map *m)
 	return m->chunk ? m->chunk : fp_div_up(m->count, RANGE_PARTS);
 }
 
-static void skip_rest(const struct fp_map *m, size_t from, int outcome)
-{
-	for (; m->status && from < m->count; from++)
-		m->status[from] = (struct forkpool_status){ .outcome = outcome };
-}
-
 static bool terminated(const struct serial *s)
 {
 	return s->pool && fp_load_rlx(&s->pool->state) == FP_POOL_TERMINATED;
@@ -85,19 +78,19 @@ static bool terminated(const struct serial *s)
 
 static int run(const struct forkpool *pool, const struct fp_map *m)
 {
-	struct serial s = { .map = m, .pool = pool, .report_at = fp_deadline(PROGRESS_NS) };
+	struct serial s = { .map = m, .pool = pool, .report_at = fp_deadline(FP_PROGRESS_NS) };
 	size_t step = step_of(m), i, n;
 
 	for (i = 0; i < m->count && !(s.failed && m->stop_on_error); i += n) {
 		if (terminated(&s)) {
-			skip_rest(m, i, FORKPOOL_ITEM_CANCELLED);
+			fp_map_mark(m, i, FORKPOOL_ITEM_CANCELLED);
 			return -FORKPOOL_ECANCELED;
 		}
 		n = fp_min(step, m->count - i);
 		note(&s, i, m->range ? call_range(m, i, i + n) : call_item(m, i));
 		maybe_report(&s, i + n);
 	}
-	skip_rest(m, i, FORKPOOL_ITEM_NOT_RUN);
+	fp_map_mark(m, i, FORKPOOL_ITEM_NOT_RUN);
 	if (m->on_progress)
 		m->on_progress(m->count, m->count, m->user);
 	if (!s.failed)

@@ -289,54 +289,67 @@ struct waitv {
 	uint32_t reserved;
 };
 
-static int waitv(fp_a32 *a, uint32_t va, fp_a32 *b, uint32_t vb,
-		 int64_t deadline)
+static int waitv(const struct fp_wait *list, unsigned n, int64_t deadline)
 {
 	struct timespec ts, *until = timespec_of(&ts, deadline);
-	struct waitv two[] = {
-		{ .val = va, .addr = (uintptr_t)a, .flags = WAITV_SIZE_U32 },
-		{ .val = vb, .addr = (uintptr_t)b, .flags = WAITV_SIZE_U32 },
-	};
+	struct waitv all[FP_WAIT_MOST];
+	unsigned i;
 
-	return fp_raw(WAITV_NUMBER, two, 2, 0, until, CLOCK_MONOTONIC);
+	if (n > FP_WAIT_MOST)
+		return -EINVAL;
+	for (i = 0; i < n; i++)
+		all[i] = (struct waitv){
+			.val = list[i].value,
+			.addr = (uintptr_t)list[i].word,
+			.flags = WAITV_SIZE_U32,
+		};
+	return fp_raw(WAITV_NUMBER, all, n, 0, until, CLOCK_MONOTONIC);
 }
 
 /*
  * Sleeps on the first word only and returns -EINTR after a short while, so that
- * the caller looks at both again.
+ * the caller looks at all again.
  */
-static int wait_two_blind(fp_a32 *a, uint32_t va, fp_a32 *b, uint32_t vb,
-			  int64_t deadline)
+static int wait_blind(const struct fp_wait *list, unsigned n, int64_t deadline)
 {
 	int64_t cut = fp_deadline(BLIND_NS);
+	unsigned i;
 	int err;
 
-	if (fp_load_rlx(b) != vb)
-		return -EAGAIN;
+	for (i = 1; i < n; i++)
+		if (fp_load_rlx(list[i].word) != list[i].value)
+			return -EAGAIN;
 	if (deadline <= cut)
-		return sys_futex_wait(a, va, deadline);
-	err = sys_futex_wait(a, va, cut);
+		return sys_futex_wait(list[0].word, list[0].value, deadline);
+	err = sys_futex_wait(list[0].word, list[0].value, cut);
 	return err == -ETIMEDOUT ? -EINTR : err;
 }
 
 /*
- * 0 or 1 (which word was woken), else as futex_wait.  Without futex_waitv(2)
+ * Which word was woken, from 0 on, else as futex_wait.  Without futex_waitv(2)
  * (Linux before 5.16, valgrind, a seccomp filter; found out by the first call)
- * a change of the second word is noticed with a delay.
+ * a change of any word but the first is noticed with a delay.
  */
-static int sys_futex_wait_two(fp_a32 *a, uint32_t va, fp_a32 *b, uint32_t vb,
-			      int64_t deadline)
+static int sys_futex_wait_many(const struct fp_wait *list, unsigned n, int64_t deadline)
 {
 	static _Atomic bool missing;
 	int ret;
 
 	if (!fp_load_rlx(&missing)) {
-		ret = waitv(a, va, b, vb, deadline);
+		ret = waitv(list, n, deadline);
 		if (ret != -ENOSYS && ret != -EPERM)
 			return ret;
 		fp_store_rlx(&missing, true);
 	}
-	return wait_two_blind(a, va, b, vb, deadline);
+	return wait_blind(list, n, deadline);
+}
+
+static int sys_futex_wait_two(fp_a32 *a, uint32_t va, fp_a32 *b, uint32_t vb,
+			      int64_t deadline)
+{
+	const struct fp_wait two[] = { { a, va }, { b, vb } };
+
+	return sys_futex_wait_many(two, 2, deadline);
 }
 
 static int sys_yield(void)
@@ -525,6 +538,7 @@ static int sys_children(pid_t *list, int room)
 	.clock = sys_clock,				\
 	.futex_wait = sys_futex_wait,			\
 	.futex_wait_two = sys_futex_wait_two,		\
+	.futex_wait_many = sys_futex_wait_many,		\
 	.futex_wake = sys_futex_wake,			\
 	.yield = sys_yield,				\
 	.move = sys_move,				\

@@ -26,6 +26,14 @@
 
 #define FP_FOREVER	INT64_MAX
 
+/* A futex and what it is expected to hold. */
+struct fp_wait {
+	fp_a32 *word;
+	uint32_t value;
+};
+
+#define FP_WAIT_MOST	128u	/* words of one wait; the kernel's bound */
+
 struct fp_sys {
 	/* Memory. */
 	int (*map)(void **ret, void *hint, size_t len, int prot, int flags, int fd, off_t off);
@@ -56,6 +64,7 @@ struct fp_sys {
 	int64_t (*clock)(void);
 	int (*futex_wait)(fp_a32 *word, uint32_t expected, int64_t deadline);
 	int (*futex_wait_two)(fp_a32 *a, uint32_t va, fp_a32 *b, uint32_t vb, int64_t deadline);
+	int (*futex_wait_many)(const struct fp_wait *list, unsigned n, int64_t deadline);
 	int (*futex_wake)(fp_a32 *word, int count);		/* how many woke */
 	int (*yield)(void);					/* lets others on this CPU run */
 	int (*move)(void);					/* this thread to another of its CPUs; -EINVAL = it has no other */

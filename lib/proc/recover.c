@@ -15,6 +15,8 @@
  *	SPLIT                          nothing: the sub-region is published
  *	DONE                           walks up and wakes the waiters once more
  *
+ * Then what lies open of cancelled jobs is settled (task/cancel.c).
+ *
  * A sub-region made here is one of the nursery's spares.  Where the claim itself
  * lies in a spare, and is all that is not DONE there, that spare serves again in
  * place: its parent's word stays, its generation and content change.  Else items
@@ -40,6 +42,7 @@
 
 #include <forkpool.h>
 
+#include "task/cancel.h"
 #include "task/claim.h"
 #include "task/outcome.h"
 
@@ -261,9 +264,9 @@ static void give_back(const struct fp_crew *crew, const struct claim *c,
 		fp_store_sc(c->at, fp_word(gen, FP_SPLIT, sub, end));
 }
 
-enum fp_recovered fp_recover_dead(const struct fp_crew *crew,
-				  struct fp_attempts *attempts,
-				  const struct fp_death *death)
+static enum fp_recovered recover(const struct fp_crew *crew,
+				 struct fp_attempts *attempts,
+				 const struct fp_death *death)
 {
 	const struct fp_geometry *geo = &crew->seg.geo;
 	struct verdict v;
@@ -288,12 +291,24 @@ enum fp_recovered fp_recover_dead(const struct fp_crew *crew,
 	return v.started ? FP_RECOVERED_ITEM : FP_RECOVERED_CLAIM;
 }
 
+enum fp_recovered fp_recover_dead(const struct fp_crew *crew,
+				  struct fp_attempts *attempts,
+				  const struct fp_death *death)
+{
+	enum fp_recovered r = recover(crew, attempts, death);
+
+	/* What was given back, by it or by us, may be a cancelled job's. */
+	fp_cancel_rests(&crew->seg);
+	return r;
+}
+
 void fp_recover_stopped(const struct fp_crew *crew, uint32_t id)
 {
 	struct claim c;
 
 	if (read_claim(crew, id, &c) && fp_word_state(c.word) == FP_DONE)
 		finish_again(crew, &c);
+	fp_cancel_rests(&crew->seg);
 }
 
 bool fp_recover_busy(const struct fp_crew *crew, uint32_t id)

@@ -56,9 +56,11 @@ enum fp_word_state {
 #define FP_END_BITS	28
 #define FP_END_MASK	(((uint64_t)1 << FP_END_BITS) - 1)
 #define FP_OWNER_MASK	((uint64_t)0xfff)
+#define FP_NOBODY	0xfffu		/* as a chunk's owner: the host or the nursery, which settles it as cancelled */
 #define FP_INDEX_MASK	((uint64_t)0x3fff)
 
 _Static_assert(FP_IDS_MAX - 1 <= FP_OWNER_MASK, "an id fits a claim word");
+_Static_assert(FP_WORKERS_MAX <= FP_NOBODY, "no worker is nobody");
 _Static_assert(FP_TOP_WORDS - 1 <= FP_INDEX_MASK, "an index fits 14 bits");
 _Static_assert(FP_REGION_MAX <= FP_END_MASK, "an end fits a claim word");
 
@@ -93,7 +95,9 @@ static inline uint64_t fp_word_end(uint64_t w)
 #define FP_JOB_RUN	1u	/* claimable */
 #define FP_JOB_DONE	2u
 #define FP_JOB_WAITER	4u	/* somebody sleeps on the word: wake at the end */
-#define FP_JOB_CANCEL	8u	/* claim no more */
+#define FP_JOB_CANCEL	8u	/* claim no more; stays with DONE */
+#define FP_JOB_ABANDON	16u	/* the workers leave; nobody waits for DONE */
+#define FP_JOB_ASKED	(FP_JOB_WAITER | FP_JOB_CANCEL | FP_JOB_ABANDON)	/* what host threads add to RUN */
 #define FP_JOB_GEN(w)	((w) >> 8)
 
 static inline uint64_t fp_job_word(uint64_t gen, unsigned flags)
@@ -181,7 +185,7 @@ struct fp_job_desc {
  * claim's checks.
  */
 struct fp_job {
-	FP_ALIGNED fp_a64 word;		/* host: RUN; anybody: RUN -> DONE; host: WAITER, CANCEL */
+	FP_ALIGNED fp_a64 word;		/* host: RUN; anybody: RUN -> DONE; host: WAITER, CANCEL, ABANDON */
 
 	FP_ALIGNED fp_a64 first;	/* {index:56, outcome:8} of the first item not ok; ~0 none; lowered by anybody */
 

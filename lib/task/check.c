@@ -9,7 +9,8 @@
  * I1 The header says what the geometry says; bits stand for existing workers.
  * I2 The words of a log that are of its generation are the first ones, and their
  *    ends rise up to the region's length.
- * I3 RUN is owned by a worker whose intent points at that very word.
+ * I3 RUN is owned by a worker whose intent points at that very word, or in a
+ *    cancelled job by nobody.
  * I4 SPLIT names a sub-region that points back and ends where the chunk ended.
  * I5 A region whose parent's word is DONE is closed and all DONE.
  * I6 The top regions lie end to end; when the job is DONE they are too, and no
@@ -68,6 +69,8 @@ static bool run_sound(const struct view *v, uint32_t id, uint32_t k, fp_a64 *at,
 	uint32_t owner = fp_word_owner(w);
 	uint64_t intent;
 
+	if (owner == FP_NOBODY && (v->word & FP_JOB_CANCEL))
+		return true;
 	if (owner >= v->seg->geo.workers)
 		return WRONG(v, "region %u word %u: no worker %u", id, k, owner);
 	intent = fp_load_rlx(&fp_segment_worker(v->seg, owner)->intent);
@@ -117,7 +120,8 @@ static bool word_sound(const struct view *v, uint32_t id, uint32_t k, fp_a64 *at
 	case FP_SPLIT:
 		return split_sound(v, id, k, at, w);
 	case FP_DONE:
-		if (fp_word_owner(w) < v->seg->geo.ids)
+		if (fp_word_owner(w) < v->seg->geo.ids ||
+		    (fp_word_owner(w) == FP_NOBODY && (v->word & FP_JOB_CANCEL)))
 			return true;
 		return WRONG(v, "region %u word %u: no owner %u", id, k, fp_word_owner(w));
 	case FP_EMPTY:
@@ -230,7 +234,7 @@ static bool subs_sound(const struct view *v, bool done)
 static bool job_sound(struct view *v)
 {
 	unsigned flags = v->word & 0xff, state = flags & (FP_JOB_RUN | FP_JOB_DONE);
-	const uint64_t known = FP_JOB_RUN | FP_JOB_DONE | FP_JOB_WAITER | FP_JOB_CANCEL;
+	const uint64_t known = FP_JOB_RUN | FP_JOB_DONE | FP_JOB_ASKED;
 
 	if ((flags & ~known) || (state != FP_JOB_RUN && state != FP_JOB_DONE))
 		return WRONG(v, "the job's flags are %#x", flags);

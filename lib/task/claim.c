@@ -99,7 +99,7 @@ static void complete_job(struct fp_job *job, uint64_t jobgen)
 
 	while (FP_JOB_GEN(w) == jobgen && (w & FP_JOB_RUN)) {
 		/* JOB-D1: everything the items wrote is visible to who sees DONE; pairs with JOB-D2. */
-		if (!fp_cas_sc(&job->word, &w, fp_job_word(jobgen, FP_JOB_DONE)))
+		if (!fp_cas_sc(&job->word, &w, fp_job_word(jobgen, FP_JOB_DONE | (w & FP_JOB_CANCEL))))
 			continue;
 		if (w & FP_JOB_WAITER)
 			fp_job_wake(job);
@@ -172,11 +172,12 @@ static bool walk_up(const struct fp_segment *seg, const struct fp_slot *slot,
 void fp_walk(const struct fp_segment *seg, const struct fp_slot *slot,
 	     uint32_t tops, uint64_t jobgen, uint32_t id, uint64_t gen)
 {
-	uint32_t words;
+	uint32_t words, most = seg->geo.ids;
 	fp_a64 *root = fp_slot_log(seg, slot, 0, tops, &words);
 
-	while (id != 0)
-		if (!walk_up(seg, slot, tops, &id, &gen))
+	/* A tree has no more levels than regions; the host does not go round in a ring that a worker made. */
+	for (; id != 0; most--)
+		if (most == 0 || !walk_up(seg, slot, tops, &id, &gen))
 			return;
 	if (root && gen == (jobgen & FP_GEN_MASK) &&
 	    settled(&slot->regions[0], root, words, gen, tops))
@@ -297,11 +298,13 @@ bool fp_claimer_open(struct fp_claimer *c, uint32_t slot)
 	uint64_t w = fp_load_sc(&s.job->word) & ~(uint64_t)FP_JOB_WAITER;
 	uint64_t fn;
 
-	if ((w & 0xff) != FP_JOB_RUN)
+	if ((w & 0xff) != (c->rest ? FP_JOB_RUN | FP_JOB_CANCEL : FP_JOB_RUN))
 		return false;
 	c->slot = s;
 	c->run = w;
 	c->tops = fp_load_rlx(&s.job->tops);
+	if (c->tops == 0 || c->tops > c->seg->geo.tops)
+		return false;
 	fn = fp_load_rlx(&s.job->fn);
 	if (fn != c->fn) {
 		c->fn = fn;
@@ -423,7 +426,7 @@ static int try_swap(struct fp_claimer *c, const struct view *v, uint32_t index,
 	if (!fp_cas_sc(&v->log[index], &found, mine))
 		return 0;
 	/* CLAIM-C9: I6; pairs with JOB-P1. */
-	if ((fp_load_acq(&c->slot.job->word) & ~(uint64_t)FP_JOB_WAITER & ~(uint64_t)FP_JOB_CANCEL) == c->run)
+	if (((fp_load_acq(&c->slot.job->word) ^ c->run) & ~(uint64_t)FP_JOB_ASKED) == 0)
 		return 1;
 	/* CLAIM-C10: takes the void claim back; pairs with CLAIM-C8. */
 	fp_cas_sc(&v->log[index], &mine, found);
@@ -443,7 +446,9 @@ static bool claim_in(struct fp_claimer *c, uint32_t id, bool home,
 	for (;;) {
 		if (!find_empty(&v, &k, &found, &start))
 			return false;
-		len = choose_len(c, &v, v.len - start, v.words - k, home);
+		len = v.len - start;
+		if (!c->rest)
+			len = choose_len(c, &v, len, v.words - k, home);
 		got = try_swap(c, &v, k, found, start + len);
 		if (got < 0)
 			return false;

@@ -15,6 +15,7 @@ struct fp_claimer {
 	struct fp_slot slot;
 	uint64_t run;		/* its word while it can be claimed, without WAITER */
 	uint32_t tops;
+	bool rest;		/* claims all there is, of a cancelled job only (cancel.c) */
 
 	/* Kept from chunk to chunk, and from job to job of the same function. */
 	uint64_t fn;

@@ -141,12 +141,11 @@ static uint64_t look(struct fp_ctl *ctl, struct fp_job *job, uint64_t gen, int *
 	/* JOB-D2: DONE makes the items' results visible; pairs with JOB-D1. */
 	uint64_t w = fp_load_sc(&job->word);
 
-	if (FP_JOB_GEN(w) == gen && (w & FP_JOB_RUN) && !(w & FP_JOB_CANCEL)) {
+	if (FP_JOB_GEN(w) == gen && (w & FP_JOB_RUN) && !(w & FP_JOB_ABANDON)) {
 		if (!fp_life_ended(ctl))
 			return w;
 		*ret = -EOWNERDEAD;
 	} else {
-		/* A cancel that came too late changes nothing. */
 		*ret = FP_JOB_GEN(w) == gen && (w & FP_JOB_DONE) ? 0 : -ECANCELED;
 	}
 	return 0;
@@ -198,13 +197,28 @@ int fp_job_wait(const struct fp_segment *seg, uint32_t slot, uint64_t gen,
 	return ret;
 }
 
-void fp_job_cancel(const struct fp_segment *seg, uint32_t slot)
+int fp_job_poll(const struct fp_segment *seg, uint32_t slot, uint64_t gen)
+{
+	int ret = 0;
+
+	return look(seg->ctl, fp_segment_slot(seg, slot).job, gen, &ret) ? -EAGAIN : ret;
+}
+
+bool fp_job_arm(const struct fp_segment *seg, uint32_t slot, uint64_t gen,
+		struct fp_wait *ret)
 {
 	struct fp_job *job = fp_segment_slot(seg, slot).job;
+	uint64_t w;
+	int over;
 
-	/* JOB-C1: changes the word, so that nobody falls asleep on it; pairs with JOB-D2. */
-	if (fp_or_sc(&job->word, FP_JOB_CANCEL) & FP_JOB_WAITER)
-		fp_job_wake(job);
+	while ((w = look(seg->ctl, job, gen, &over))) {
+		/* JOB-W2: as JOB-W1; pairs with JOB-D1. */
+		if (!(w & FP_JOB_WAITER) && !fp_cas_sc(&job->word, &w, w | FP_JOB_WAITER))
+			continue;
+		*ret = (struct fp_wait){ (fp_a32 *)&job->word, (uint32_t)w | FP_JOB_WAITER };
+		return true;
+	}
+	return false;
 }
 
 /* ---- Look -------------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
 #ifndef FP_TASK_JOB_H
 #define FP_TASK_JOB_H
 
+#include "os/sys.h"
 #include "shm/segment.h"
 
 /* The most items of one job. */
@@ -20,15 +21,22 @@ void fp_job_publish(const struct fp_segment *seg, uint32_t slot, uint64_t gen,
 uint64_t fp_job_next_gen(const struct fp_segment *seg, uint32_t slot, uint64_t gen);
 
 /*
- * Waits until the job is done: 0.  -ECANCELED: it was cancelled; -EOWNERDEAD:
- * life ended; -ETIMEDOUT: the deadline passed.  Looks on for spin ns before it
- * sleeps.
+ * Waits until the job is done: 0.  -ECANCELED: it was abandoned, or is gone from
+ * the slot; -EOWNERDEAD: life ended; -ETIMEDOUT: the deadline passed.  Looks on
+ * for spin ns before it sleeps.
  */
 int fp_job_wait(const struct fp_segment *seg, uint32_t slot, uint64_t gen,
 		int64_t deadline, int64_t spin);
 
-/* No more claims; wakes the waiters. */
-void fp_job_cancel(const struct fp_segment *seg, uint32_t slot);
+/* The same at once; -EAGAIN: not done. */
+int fp_job_poll(const struct fp_segment *seg, uint32_t slot, uint64_t gen);
+
+/*
+ * What to sleep on, together with other words, until the job is done: its end
+ * wakes whoever does.  False when there is nothing to wait for any more.
+ */
+bool fp_job_arm(const struct fp_segment *seg, uint32_t slot, uint64_t gen,
+		struct fp_wait *ret);
 
 /* Items settled so far; a snapshot, of a job of count items. */
 uint64_t fp_job_progress(const struct fp_segment *seg, uint32_t slot,

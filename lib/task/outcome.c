@@ -43,6 +43,11 @@ void fp_outcome_record(struct fp_job *job, uint64_t index, int outcome,
 	lower_first(job, index, outcome);
 }
 
+void fp_outcome_cancelled(struct fp_job *job, uint64_t index)
+{
+	lower_first(job, index, FORKPOOL_ITEM_CANCELLED);
+}
+
 /*
  * attempts and worker lie side by side and are stored at once, after all else: a
  * death between two stores would count the attempt once more, or leave the item

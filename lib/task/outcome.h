@@ -11,6 +11,9 @@
 void fp_outcome_record(struct fp_job *job, uint64_t index, int outcome,
 		       int code, pid_t pid);
 
+/* Item `index` is never started: its job was cancelled. */
+void fp_outcome_cancelled(struct fp_job *job, uint64_t index);
+
 /* Items [begin, end) have run in process pid: counts an attempt for each.  Idempotent. */
 void fp_outcome_ran(struct fp_job *job, uint64_t begin, uint64_t end, pid_t pid);
 

@@ -7,9 +7,10 @@
  * Invariants.
  * I1 pos names an item before it is started (a plain store), so that a death
  *    tells which; items before it are done.
- * I2 Between strides the worker looks at two hints, `hungry` and `stop`: after
- *    every item, but about every STRIDE_NS where items are shorter than that.
- *    There it looks too whether it is to leave, and gives the rest back.
+ * I2 Between strides the worker looks at three hints, `hungry`, `stop` and the
+ *    job's CANCEL: after every item, but about every STRIDE_NS where items are
+ *    shorter than that.  There it looks too whether it is to leave, and gives the
+ *    rest back.
  * I3 What the items printed is flushed, and what is to be known of them written
  *    down, before the chunk's word leaves RUN.
  *
@@ -24,6 +25,7 @@
 
 #include "os/sys.h"
 #include "sync/idle.h"
+#include "task/cancel.h"
 #include "task/limit.h"
 #include "task/outcome.h"
 #include "task/size.h"
@@ -141,7 +143,11 @@ static bool try_split(struct fp_runner *r, struct fp_chunk *chunk, uint64_t i)
 		fflush(stdout);
 	if (!fp_claim_split(c, chunk, i))
 		return false;
-	fp_wake_workers(c->seg->ctl, c->seg->geo.workers, rest);
+	/* CANCEL-W1: after the SPLIT store, who cancels sees our sub-region, or we see CANCEL; pairs with CANCEL-C1. */
+	if (fp_unlikely(fp_load_sc(&c->slot.job->word) & FP_JOB_CANCEL))
+		fp_cancel_rest(c, c->slot.index);
+	else
+		fp_wake_workers(c->seg->ctl, c->seg->geo.workers, rest);
 	return true;
 }
 
@@ -176,7 +182,7 @@ static uint64_t run_limited(struct fp_runner *r, uint64_t i, uint64_t to)
 
 /*
  * Runs up to the chunk's end, or where it was split (*split), or where
- * stop_on_error or the deadline ended it; returns where.
+ * stop_on_error, a cancel or the deadline ended it; returns where.
  */
 static uint64_t run_strides(struct fp_runner *r, struct fp_chunk *chunk,
 			    bool *split, bool *leave)
@@ -189,6 +195,10 @@ static uint64_t run_strides(struct fp_runner *r, struct fp_chunk *chunk,
 
 	fp_store_rlx(&c->me->span, stride);
 	while (i < chunk->end && !(stops && fp_outcome_stops(job, i))) {
+		if (fp_unlikely(fp_cancel_hint(job))) {
+			fp_outcome_cancelled(job, i);
+			break;
+		}
 		to = fp_min(stride, chunk->end - i) + i;
 		begin = i;
 		i = fp_unlikely(limited) ? run_limited(r, i, to) : run_stride(r, i, to);

@@ -22,7 +22,8 @@
  * SPL=0 no split by workers, FINE=1, LOOSE=1 workers try any region as long
  * as some region is open, POST=1 the check after the claim as a step with its
  * undo (else it is asserted never to fail), LIFT=1 recovery re-opens a region
- * of its own in place when only the dead one's chunk is left there.
+ * of its own in place when only the dead one's chunk is left there, CAN jobs
+ * that the host may cancel.
  * M=number of a mutant below.
  */
 #ifndef W
@@ -76,6 +77,9 @@
 #ifndef LIFT
 #define LIFT 0
 #endif
+#ifndef CAN
+#define CAN 0
+#endif
 #ifndef M
 #define M 0
 #endif
@@ -100,6 +104,9 @@
 #define NO_NAME		17	/* a sub-region is used before its parent names it */
 #define LO_LAST		18	/* with LIFT: B is written before lo */
 #define INTENT_LEFT	20	/* with LIFT: the dead one's intent is left as it is */
+#define NO_SPLIT_LOOK	21	/* with CAN: who splits does not look whether the job is cancelled */
+#define NO_DEAD_LOOK	22	/* ... nor does the nursery after a death or stop */
+#define LATE_CANCEL	23	/* what is cancelled is not recorded before its word is DONE */
 #define NO_PRE_REGION	19	/* claim without looking at A and the parent word again */
 
 #define RUN	1
@@ -145,6 +152,11 @@ byte fz, dead, rep, cb = CB, sb = SB;
 bool fin;
 
 /* ghosts: read by assertions only */
+#if CAN
+bool can;				/* of the job word */
+byte cans = CAN;
+byte cn[NMAX];			/* ghost: cancelled */
+#endif
 byte jN, ex[NMAX], cr[NMAX], att[NMAX], cur[W], completions;
 #if M == SEE_REUSE
 byte used[NQ];
@@ -200,10 +212,19 @@ byte used[NQ];
 #endif
 #define ANYOPEN	(OPEN(1) || OPEN(2) || OPEN(3) || OPEN(4) ANY3)
 
-#if LOOSE
-#define TRY(r)	:: atomic { LIVE && ANYOPEN -> g = jgen; q = r; break }
+#if CAN
+#define CLAIMABLE	(!can)
+#define NOT_RUN(i)	(cn[i])
 #else
-#define TRY(r)	:: atomic { LIVE && OPEN(r) -> g = jgen; q = r; break }
+#define CLAIMABLE	true
+#define NOT_RUN(i)	false
+#endif
+#define SETTLED_ITEM(i)	(ex[i] || cr[i] || NOT_RUN(i))
+
+#if LOOSE
+#define TRY(r)	:: atomic { LIVE && CLAIMABLE && ANYOPEN -> g = jgen; q = r; break }
+#else
+#define TRY(r)	:: atomic { LIVE && CLAIMABLE && OPEN(r) -> g = jgen; q = r; break }
 #endif
 
 #if POST
@@ -240,7 +261,7 @@ byte used[NQ];
 #define JOB_DONE(g_) \
 	if :: jst == RUN && jgen == g_ -> \
 		jst = DONE; completions++; \
-		do :: wk < jN -> assert(ex[wk] || cr[wk]); wk++ :: else -> break od \
+		do :: wk < jN -> assert(SETTLED_ITEM(wk)); wk++ :: else -> break od \
 	   :: else fi
 
 #define WALK_LOAD(lbl, out) \
@@ -273,6 +294,40 @@ lbl##_scan: S( CHECK(COMPLETE_TO(wk), out); \
 	   wk = 0 ); \
 	WALK_SETTLE(lbl, out)
 #endif
+
+/*
+ * Cancel: what is open of a cancelled job is claimed region by region, all of it
+ * at once, and finished without being run; by the host and the nursery as NOBODY,
+ * by a worker as any claim.  One pass is made here, the library makes them until
+ * one finds nothing.
+ */
+#define NOBODY	15
+#define MARK(from, to) \
+	wk = from; \
+	do :: wk < to -> assert(POL || !ex[base + wk]); cn[base + wk] = 1; wk++ :: else -> wk = 0; break od
+#define PASS	a = 0; p = 0; w = 0; ln = 0; base = 0; k = 0; st = 0
+
+#define REST(lbl, o, out) \
+	S( q = 1 ); \
+lbl:	S( CHECK(q < NQ && jst == RUN && can, PASS; g = 0; q = 0; out); g = jgen; \
+	   a = A[q]; CHECK(q > RT || AGEN(a) == g, goto lbl##_next); \
+	   NEXT p = PARENT(a); CHECK(NAMES(p, q), goto lbl##_next); \
+	   NEXT CHECK(BGEN(B[q]) == AGEN(a), goto lbl##_next); ln = BLEN(B[q]); \
+	   NEXT base = lo[q] ); \
+lbl##_scan: S( w = WORD(q, k); \
+	   if :: GEN(w) == AGEN(a) -> \
+		st = END(w); k++; w = 0; CHECK(k < LW && st < ln, goto lbl##_next); goto lbl##_scan \
+	      :: else fi ); \
+	S( if :: id < W -> pos[id] = 0; intent[id] = MKA(AGEN(a), q, k) :: else fi; \
+	   NEXT CHECK(PARENT(a) == p && A[q] == a && jst == RUN && jgen == g && can, goto lbl##_next) ); \
+	S( CHECK(WORD(q, k) == w, PASS; goto lbl); \
+	   WORD(q, k) = WD(AGEN(a), RUN, o, ln); w = WORD(q, k); a = 0; p = 0; \
+	   if :: id < W -> cur[id] = 0 :: else fi; \
+	   assert(jst == RUN && jgen == g) ); \
+	S( if :: M != LATE_CANCEL -> MARK(st, ln) :: else fi ); \
+	S( assert(WORD(q, k) == w); WORD(q, k) = WD(GEN(w), DONE, 0, ln); wq = q; wg = GEN(w) ); \
+	WALK(lbl##_walk, WCLEAR; goto lbl##_next) \
+lbl##_next: S( PASS; q++; goto lbl )
 
 #if M == SEE_REUSE
 #define REUSED(e)	assert(used[e] != jgen); used[e] = jgen
@@ -335,7 +390,7 @@ scan:	S( w = WORD(q, k);
 	   NEXT if :: M != INTENT_LATE -> intent[id] = MKA(AGEN(a), q, k) :: else fi;
 	   NEXT if :: M != NO_PRECHECK && M != NO_PRE_PARENT && M != NO_PRE_REGION && M != NO_NAME -> CHECK(PARENT(a) == p, GIVE_UP) :: else fi;
 	   NEXT if :: M != NO_PRECHECK && M != NO_PRE_A && M != NO_PRE_REGION -> CHECK(A[q] == a, GIVE_UP) :: else fi;
-	   NEXT if :: M != NO_PRECHECK && M != NO_PRE_JOB -> CHECK(jst == RUN && jgen == g, GIVE_UP) :: else fi );
+	   NEXT if :: M != NO_PRECHECK && M != NO_PRE_JOB -> CHECK(jst == RUN && jgen == g && CLAIMABLE, GIVE_UP) :: else fi );
 	S( CHECK(WORD(q, k) == w, GIVE_UP);
 	   b = st + (ln - st + LW - k - 1) / (LW - k);
 	   do :: b < ln -> b++ :: break od;
@@ -351,9 +406,13 @@ claimed:
 	S( intent[id] = MKA(GEN(w), q, k) );
 #endif
 
-item:	S( pos[id] = base + st + 1; cur[id] = pos[id] );
+item:
+#if CAN
+	S( if :: can -> goto unrun :: else fi );
+#endif
+	S( pos[id] = base + st + 1; cur[id] = pos[id] );
 	S( assert(jst == RUN && jgen == g);
-	   assert(!cr[base + st]);
+	   assert(!cr[base + st] && !NOT_RUN(base + st));
 	   ex[base + st]++;
 	   assert(POL || ex[base + st] <= 1);
 	   st++;
@@ -363,6 +422,12 @@ item:	S( pos[id] = base + st + 1; cur[id] = pos[id] );
 #if FINE
 	goto finish;
 look:	S( LOOK(SUB(id)) );
+#endif
+#if CAN
+	goto finish;
+unrun:	S( MARK(st, b) );
+#endif
+#if FINE || CAN
 finish:
 #endif
 
@@ -381,7 +446,13 @@ init_sub:
 	   NEXT B[SUB(id)] = MKB(AGEN(A[SUB(id)]), b - st) );
 	S( assert(WORD(q, k) == w);
 	   WORD(q, k) = WD(GEN(w), SPLIT, SUB(id), b);
+#if CAN
+	   cur[id] = 0; CLEAR );
+	S( CHECK(can && M != NO_SPLIT_LOOK, GIVE_UP) );
+	REST(rest, id, GIVE_UP)
+#else
 	   cur[id] = 0; GIVE_UP );
+#endif
 
 died:	atomic { CLEAR; goto top }
 }
@@ -412,6 +483,10 @@ active proctype nursery()
 	byte id = W, v, q, k, from, to, e, wq, wg, wl, wk;
 	short i, w, wa, wp;
 	bool isdead;
+#if CAN
+	byte g, ln, base, st;
+	short a, p;
+#endif
 
 idle:
 end:	atomic {
@@ -502,6 +577,12 @@ lift:	S( assert(M != SEE_LIFT);
 	WALK(walk, goto settled)
 died:
 settled:
+#if CAN
+	/* What the dead or we have given back may be a cancelled job's. */
+	S( WCLEAR; q = 0; k = 0; w = 0; CHECK(jst == RUN && can && M != NO_DEAD_LOOK, goto reuse) );
+	REST(rest, NOBODY, goto reuse)
+reuse:
+#endif
 	/* A dead one's id is used again only now. */
 	atomic {
 		if :: isdead -> dead = dead & ~(1 << v) :: else fi;
@@ -509,6 +590,25 @@ settled:
 		goto idle
 	}
 }
+
+#if CAN
+#define CLEAR_CANCELLED(i)	cn[i] = 0
+#define NOT_CANCELLED	can = 0
+
+active proctype canceller()
+{
+	byte id = W + 1, g, q, ln, base, k, st, wq, wg, wl, wk;
+	short a, p, w, wa, wp;
+
+idle:
+end:	atomic { jst == RUN && !can && cans > 0 -> cans--; can = 1 };
+	REST(rest, NOBODY, goto idle)
+died:	skip
+}
+#else
+#define CLEAR_CANCELLED(i)	skip
+#define NOT_CANCELLED	skip
+#endif
 
 #define HEADER(r, n, t) \
 	A[r] = MKA(jgen + 1, 0, (r) - 1); \
@@ -531,15 +631,16 @@ active proctype host()
 		do :: atomic { r <= t -> ROOT_WORD(r, n, t); r++ } :: atomic { r > t -> r = 1; break } od;
 #endif
 		atomic {
-			do :: i < NMAX -> ex[i] = 0; cr[i] = 0; att[i] = 0; i++ :: else -> break od;
+			do :: i < NMAX -> ex[i] = 0; cr[i] = 0; att[i] = 0; CLEAR_CANCELLED(i); i++ :: else -> break od;
 			i = 0; jN = n; n = 0; t = 0; r = 0;
+			NOT_CANCELLED;
 			jgen++; jst = RUN
 		};
 		atomic {
 			jst == DONE ->
 			assert(completions == jgen);
 			do :: i < jN ->
-				assert(ex[i] || cr[i]);
+				assert(SETTLED_ITEM(i));
 				assert(!(POL && cr[i]) || att[i] >= RET);
 				i++
 			   :: else -> break od;
@@ -589,7 +690,7 @@ init
 			   :: else -> break od;
 			q++
 		od;
-		do :: i < jN -> if :: ex[i] == 0 && cr[i] == 0 -> left = left | (1 << i) :: else fi; i++ :: else -> break od;
+		do :: i < jN -> if :: !SETTLED_ITEM(i) -> left = left | (1 << i) :: else fi; i++ :: else -> break od;
 		assert(fin || fz == (1 << W) - 1 || (held && (left & ~held) == 0 && dead == 0))
 	}
 }

@@ -20,6 +20,7 @@
 #include <forkpool.h>
 
 #include "engine/pool.h"
+#include "engine/slots.h"
 #include "os/sys.h"
 #include "task/limit.h"
 
@@ -175,8 +176,8 @@ static void touch_slots(struct forkpool *pool)
 {
 	struct fp_host_slot *slots[2];
 
-	ck_assert_int_eq(fp_pool_take_slot(pool, &slots[0]), 0);
-	ck_assert_int_eq(fp_pool_take_slot(pool, &slots[1]), 0);
+	ck_assert_int_eq(fp_pool_take_slot(pool, true, &slots[0]), 0);
+	ck_assert_int_eq(fp_pool_take_slot(pool, true, &slots[1]), 0);
 	ck_assert_uint_lt(slots[0]->index + slots[1]->index, 2);
 	fp_pool_give_slot(pool, slots[1]);
 	fp_pool_give_slot(pool, slots[0]);

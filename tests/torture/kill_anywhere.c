@@ -7,7 +7,9 @@
  * one at most, be reported as crashed (promise P1).  Or it is stopped there:
  * then the others must finish everything but what it holds (P9), and all is
  * well when it goes on; or it does not go on, and with limits in time the job
- * ends all the same, with one item lost at most.  k = 0, 1, 2 ... to the end of the path; a sample of
+ * ends all the same, with one item lost at most.  Some jobs are cancelled before
+ * or after that: then each item has run or is not started at all, and the job must
+ * end.  k = 0, 1, 2 ... to the end of the path; a sample of
  * them, unless FORKPOOL_TORTURE is set.
  */
 #include <errno.h>
@@ -21,59 +23,30 @@
 
 #include <forkpool.h>
 
-#include "engine/pool.h"
+#include "engine/slots.h"
 #include "os/sys.h"
 #include "sync/idle.h"
+#include "task/cancel.h"
 #include "task/check.h"
 #include "task/claim.h"
 #include "task/job.h"
 #include "task/limit.h"
 #include "task/run.h"
 #include "test.h"
+#include "torture/scene.h"
 #include "trace.h"
 
 #define SAMPLES		14u		/* points of a path in the small form */
 #define MOST_STEPS	20000u		/* longer paths are an endless loop */
-#define MOST_ITEMS	256u
 #define CAP_MS		20000		/* nothing takes so long */
 #define CAP_NS		(CAP_MS * (int64_t)1000000)
 #define PASS_MS		20		/* not alone, it may come too late to pass by */
-#define DEATHS		6u		/* of a pool: outside items, too many break it */
+#define DEATHS		6u		/* of a pool: outside items, too many break it ... */
+#define DEATHS_IDLE	3u		/* ... sooner where the host settles all, and no worker makes progress */
 #define ARENA		((size_t)1 << 20)
 
-/* In the segment. */
-struct shared {
-	fp_a32 ran[MOST_ITEMS];
-	uint32_t in[MOST_ITEMS], out[MOST_ITEMS];
-	struct forkpool_status status[MOST_ITEMS];
-	int64_t item_ns;
-	uint32_t leave_at;	/* whoever runs this item (from 1 on) is asked to leave then */
-};
-
-/* When the job is published. */
-enum moment {
-	FIRST,			/* and so takes the worker to the path */
-	ASLEEP,			/* when the worker sleeps, which wakes it */
-	LAST,			/* when it is dead or stopped */
-};
-
-struct path {
-	const char *name;
-	uintptr_t start, until;
-	enum moment publish;
-	bool alone;		/* the others stand still until it is dead or stopped */
-	unsigned workers;
-	uint32_t count, chunk;
-	uint32_t flags;		/* enum fp_job_flags */
-	uint32_t retries;
-	int64_t item_ns;
-	int64_t timeout;
-	bool condemned;		/* at the start of the path; let go after a stop */
-	uint32_t leave_at;
-};
-
 #define FN(fn)	((uintptr_t)(fn))
-#define NEVER	(1000 * CAP_NS)	/* a limit that is stored, and not passed */
+#define FAR	(1000 * CAP_NS)	/* a limit that is stored, and not passed */
 #define SHORT	((int64_t)150000000)	/* one that is, but not by single steps */
 
 static struct {
@@ -94,37 +67,6 @@ static struct {
 	/* Sums. */
 	unsigned points, crashes, missed, stops;
 } h;
-
-/* ---- Items ---------------------------------------------------------------------------------- */
-
-static void run_one(struct shared *sh, uint32_t i)
-{
-	int64_t until = sh->item_ns ? fp_sys.clock() + sh->item_ns : 0;
-
-	fp_add_sc(&sh->ran[i], 1);
-	if (i + 1 == sh->leave_at)
-		/* In the nursery's place. */
-		fp_store_sc(&fp_self->shared->leave, FP_LEAVE_ASKED);
-	while (until && fp_sys.clock() < until)
-		fp_pause();
-	sh->out[i] = 3 * sh->in[i] + 1;
-}
-
-static int item(void *arg, const void *in, void *out)
-{
-	const uint32_t *x = in;
-
-	(void)out;
-	run_one(arg, *x);
-	return 0;
-}
-
-static int range(void *arg, size_t begin, size_t end)
-{
-	for (; begin < end; begin++)
-		run_one(arg, (uint32_t)begin);
-	return 0;
-}
 
 /* ---- Pools ---------------------------------------------------------------------------------- */
 
@@ -160,7 +102,8 @@ static void pool_open(unsigned workers)
 		      .worker_exit = end_of_work);
 	uint32_t i;
 
-	if (h.pool && h.workers == workers && h.deaths < DEATHS)
+	if (h.pool && h.workers == workers &&
+	    h.deaths < (h.path->cancel ? DEATHS_IDLE : DEATHS))
 		return;
 	pool_close();
 	ck_assert_int_eq(forkpool_create(&h.pool, &opts), 0);
@@ -168,7 +111,7 @@ static void pool_open(unsigned workers)
 	h.workers = workers;
 	h.deaths = 0;
 	h.killed = 0;
-	ck_assert_int_eq(fp_pool_take_slot(h.pool, &h.slot), 0);
+	ck_assert_int_eq(fp_pool_take_slot(h.pool, true, &h.slot), 0);
 	h.sh = forkpool_shm_calloc(h.pool, 1, sizeof(*h.sh));
 	ck_assert_ptr_nonnull(h.sh);
 	for (i = 0; i < MOST_ITEMS; i++)
@@ -272,7 +215,7 @@ static void await_job(void)
 
 static bool hangs(const struct path *p)
 {
-	return p->timeout && p->timeout < NEVER;
+	return p->timeout && p->timeout < FAR;
 }
 
 /* Item i, in a job that lost at most `lost` items from `first` on. */
@@ -320,6 +263,44 @@ static bool expect_items(void)
 	span = h.path->flags & FP_JOB_RANGE ? h.path->chunk : 1;
 	EXPECT(ran <= h.path->count + (h.path->retries ? span : 0), "%u runs", ran);
 	return to != 0;
+}
+
+/* After a cancel: true when an item was lost; the others have run, or have not started. */
+static bool expect_cancelled_items(void)
+{
+	uint64_t first = UINT64_MAX, bad = UINT64_MAX;
+	uint32_t i, ran, lost = 0;
+	int outcome;
+
+	for (i = 0; i < h.path->count; i++) {
+		const struct forkpool_status *st = &h.sh->status[i];
+
+		ran = fp_load_rlx(&h.sh->ran[i]);
+		EXPECT(ran <= 1, "item %u ran %u times", i, ran);
+		if (st->outcome == FORKPOOL_ITEM_CRASHED)
+			lost++;
+		else
+			EXPECT(st->outcome == FORKPOOL_ITEM_OK && ran == st->attempts &&
+			       (st->worker != 0) == ran, "item %u: outcome %d, %u runs, %u attempts", i,
+			       st->outcome, ran, st->attempts);
+		if ((st->outcome || !ran) && bad == UINT64_MAX)
+			bad = i;
+	}
+	EXPECT(lost <= 1, "%u items lost", lost);
+	fp_job_first(h.seg, h.slot->index, h.path->count, &first, &outcome);
+	EXPECT(first == bad, "the first is %lld, not %lld", (long long)first, (long long)bad);
+	return lost;
+}
+
+static bool expect_all(void)
+{
+	return h.path->cancel ? expect_cancelled_items() : expect_items();
+}
+
+static void cancel(enum cancel moment)
+{
+	if (h.path->cancel == moment)
+		fp_job_cancel(h.seg, h.slot->index, h.slot->gen);
 }
 
 /* ---- Taking a worker to a point --------------------------------------------------------------- */
@@ -409,6 +390,7 @@ static int take(const struct path *p, unsigned k)
 		return -1;
 	}
 	condemn(true);
+	cancel(AT_START);
 	n = go_on(k);
 	h.points++;
 	return (int)n;
@@ -426,9 +408,10 @@ static int kill_at(const struct path *p, unsigned k)
 	trace_kill(&h.traces[h.victim]);
 	h.deaths++;
 	publish();
+	cancel(AT_END);
 	release_others();
 	await_job();
-	h.crashes += expect_items();
+	h.crashes += expect_all();
 	return n;
 }
 
@@ -456,10 +439,12 @@ static bool others_are_done(void)
 	uint64_t gen = h.slot->gen, begin, end;
 	uint32_t i;
 
-	if (fp_load_sc(&fp_segment_slot(h.seg, h.slot->index).job->word) ==
-	    fp_job_word(gen, FP_JOB_DONE))
+	if (fp_job_poll(h.seg, h.slot->index, gen) == 0)
 		return true;
 	held_by_victim(&begin, &end);
+	if (h.path->cancel)
+		return begin < end && fp_job_progress(h.seg, h.slot->index, gen, h.path->count) >=
+		       h.path->count - (end - begin);
 	for (i = 0; i < h.path->count; i++)
 		if (!fp_load_sc(&h.sh->ran[i]) && (i < begin || i >= end))
 			return false;
@@ -475,6 +460,7 @@ static int stop_at(const struct path *p, unsigned k)
 		return n;
 	trace_stop(&h.traces[h.victim]);
 	publish();
+	cancel(AT_END);
 	release_others();
 	until = fp_sys.clock() + CAP_NS;
 	while (!others_are_done()) {
@@ -485,7 +471,7 @@ static int stop_at(const struct path *p, unsigned k)
 	condemn(false);
 	kill(h.traces[h.victim].pid, SIGCONT);
 	await_job();
-	EXPECT(!expect_items(), "%s", "an item was lost by a stop");
+	EXPECT(!expect_all(), "%s", "an item was lost by a stop");
 	h.stops++;
 	return n;
 }
@@ -541,13 +527,13 @@ static const struct path paths[] = {
 	{ "run a range with retries", FN(fp_run_chunk), 0, FIRST, true, 2, .count = 64,
 	  .chunk = 16, .flags = FP_JOB_RANGE, .retries = 3 },
 	{ "run with limits", FN(fp_run_chunk), 0, FIRST, true, 2, .count = 12, .chunk = 3,
-	  .timeout = NEVER },
+	  .timeout = FAR },
 	{ "run a range with limits and retries", FN(fp_run_chunk), 0, FIRST, true, 2, .count = 64,
-	  .chunk = 16, .flags = FP_JOB_RANGE, .retries = 3, .timeout = NEVER },
+	  .chunk = 16, .flags = FP_JOB_RANGE, .retries = 3, .timeout = FAR },
 	{ "end an item with a limit, and begin the next", FN(fp_limit_end), FN(fp_run_chunk),
-	  FIRST, true, 2, .count = 12, .chunk = 3, .timeout = NEVER },
+	  FIRST, true, 2, .count = 12, .chunk = 3, .timeout = FAR },
 	{ "park behind an item", FN(fp_limit_end), 0, FIRST, true, 2, .count = 12, .chunk = 3,
-	  .timeout = NEVER, .condemned = true },
+	  .timeout = FAR, .condemned = true },
 	{ "park before a chunk", FN(fp_limit_boundary), 0, FIRST, true, 2, .count = 12,
 	  .chunk = 3, .condemned = true },
 	{ "finish", FN(fp_claim_finish), 0, FIRST, false, 2, .count = 8, .chunk = 1,
@@ -582,6 +568,21 @@ static const struct path paths[] = {
 	  .count = 4, .chunk = 2 },
 	{ "sleep, wake up and claim", FN(fp_park_prepare), FN(fp_run_chunk), ASLEEP, true, 2,
 	  .count = 40, .chunk = 5 },
+	{ "claim what is cancelled", FN(fp_claim), 0, FIRST, true, 2, .count = 40, .chunk = 5,
+	  .cancel = AT_START },
+	{ "claim, then cancelled", FN(fp_claim), 0, FIRST, true, 2, .count = 40, .chunk = 5,
+	  .cancel = AT_END },
+	{ "run what is cancelled", FN(fp_run_chunk), 0, FIRST, true, 2, .count = 12, .chunk = 3,
+	  .cancel = AT_START },
+	{ "run, then cancelled", FN(fp_run_chunk), 0, FIRST, true, 2, .count = 12, .chunk = 3,
+	  .cancel = AT_END },
+	/* The worker itself settles what it has split off. */
+	{ "split what is cancelled", FN(fp_claim_split), FN(fp_park_prepare), FIRST, true, 2,
+	  .count = 60, .chunk = 30, .item_ns = 20000, .cancel = AT_START },
+	{ "split, then cancelled", FN(fp_claim_split), FN(fp_run_chunk), FIRST, true, 2,
+	  .count = 60, .chunk = 30, .item_ns = 20000, .cancel = AT_END },
+	{ "finish, then cancelled", FN(fp_claim_finish), FN(fp_run_chunk), FIRST, true, 2,
+	  .count = 40, .chunk = 4, .cancel = AT_END },
 };
 
 #define PATHS	((int)(sizeof(paths) / sizeof(paths[0])))

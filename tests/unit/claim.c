@@ -3,6 +3,7 @@
  * The claim log: whoever claims, splits and finishes in whatever order, each
  * item is claimed once, and the last one who finishes completes the job.
  */
+#include "task/cancel.h"
 #include "task/claim.h"
 
 #include <errno.h>
@@ -298,7 +299,7 @@ START_TEST(stale_claimers_get_nothing)
 }
 END_TEST
 
-START_TEST(cancelled_jobs_are_not_claimed)
+START_TEST(abandoned_jobs_are_not_claimed)
 {
 	const struct fp_job_desc desc = { .fn = 1, .count = 90, .chunk = 10 };
 	struct fp_chunk chunk;
@@ -308,7 +309,7 @@ START_TEST(cancelled_jobs_are_not_claimed)
 	bare_publish(&b, &desc);
 	ck_assert(bare_turn(&b, 0, 0));
 	ck_assert(fp_claim(&b.claimers[0], &chunk));
-	fp_job_cancel(b.seg, BARE_SLOT);
+	fp_job_abandon(b.seg, BARE_SLOT);
 	fp_claim_finish(&b.claimers[0], &chunk);
 	ck_assert(!fp_claim(&b.claimers[0], &chunk));
 	ck_assert(!bare_turn(&b, 0, 0));
@@ -426,7 +427,7 @@ int main(void)
 	tc = test_case(suite, "generations");
 	tcase_add_test(tc, generations_wrap);
 	tcase_add_test(tc, stale_claimers_get_nothing);
-	tcase_add_test(tc, cancelled_jobs_are_not_claimed);
+	tcase_add_test(tc, abandoned_jobs_are_not_claimed);
 	tc = test_case(suite, "threads");
 	tcase_add_loop_test(tc, threads_claim_once, 1, 5);
 	return test_main(suite);

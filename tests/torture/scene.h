@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/* What kill_anywhere lets workers do: the items of its jobs, and the paths on which a worker is met. */
+#ifndef TESTS_SCENE_H
+#define TESTS_SCENE_H
+
+#include <forkpool.h>
+
+#include "os/sys.h"
+#include "proc/worker.h"
+
+#define MOST_ITEMS	256u
+
+/* In the segment. */
+struct shared {
+	fp_a32 ran[MOST_ITEMS];
+	uint32_t in[MOST_ITEMS], out[MOST_ITEMS];
+	struct forkpool_status status[MOST_ITEMS];
+	int64_t item_ns;
+	uint32_t leave_at;	/* whoever runs this item (from 1 on) is asked to leave then */
+};
+
+/* When the job is published. */
+enum moment {
+	FIRST,			/* and so takes the worker to the path */
+	ASLEEP,			/* when the worker sleeps, which wakes it */
+	LAST,			/* when it is dead or stopped */
+};
+
+enum cancel {
+	NEVER,
+	AT_START,		/* of the path */
+	AT_END,			/* when the worker is dead or stopped */
+};
+
+struct path {
+	const char *name;
+	uintptr_t start, until;
+	enum moment publish;
+	bool alone;		/* the others stand still until it is dead or stopped */
+	unsigned workers;
+	uint32_t count, chunk;
+	uint32_t flags;		/* enum fp_job_flags */
+	uint32_t retries;
+	int64_t item_ns;
+	int64_t timeout;
+	bool condemned;		/* at the start of the path; let go after a stop */
+	uint32_t leave_at;
+	enum cancel cancel;
+};
+
+/* ---- Items ---------------------------------------------------------------------------------- */
+
+static inline void run_one(struct shared *sh, uint32_t i)
+{
+	int64_t until = sh->item_ns ? fp_sys.clock() + sh->item_ns : 0;
+
+	fp_add_sc(&sh->ran[i], 1);
+	if (i + 1 == sh->leave_at)
+		/* In the nursery's place. */
+		fp_store_sc(&fp_self->shared->leave, FP_LEAVE_ASKED);
+	while (until && fp_sys.clock() < until)
+		fp_pause();
+	sh->out[i] = 3 * sh->in[i] + 1;
+}
+
+static inline int item(void *arg, const void *in, void *out)
+{
+	const uint32_t *x = in;
+
+	(void)out;
+	run_one(arg, *x);
+	return 0;
+}
+
+static inline int range(void *arg, size_t begin, size_t end)
+{
+	for (; begin < end; begin++)
+		run_one(arg, (uint32_t)begin);
+	return 0;
+}
+
+#endif
