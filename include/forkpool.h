@@ -45,8 +45,8 @@
  *	forkpool_close, _terminate   yes          -EPERM       -EINVAL
  *	forkpool_join                yes          -EPERM       -EINVAL
  *	forkpool_destroy             once, last   no effect    frees what the child holds
- *	forkpool_shm_alloc and kin   yes          ENOSYS       EINVAL
- *	forkpool_shm_free            yes          no effect    no effect
+ *	forkpool_shm_alloc and kin   yes          yes          EINVAL
+ *	forkpool_shm_free            yes          yes          no effect
  *	forkpool_shm_owns            yes          yes          yes
  *	forkpool_current, _worker_id,
  *	forkpool_worker_state        yes (none)   yes          yes (none)
@@ -100,6 +100,13 @@ enum {
 	FORKPOOL_INLINE,	/* no workers: the calling thread runs the items */
 };
 
+/* What the shared segment lies on. */
+enum {
+	FORKPOOL_BACKING_AUTO,	/* /dev/shm if it has room for arena_size, else a memfd */
+	FORKPOOL_BACKING_SHM,	/* /dev/shm, or -ENOSPC and the like */
+	FORKPOOL_BACKING_MEMFD,
+};
+
 struct forkpool_opts {
 	size_t sz;		/* sizeof(struct forkpool_opts) */
 	unsigned workers;	/* how many; 0 = forkpool_cpu_count(); at most 1024 */
@@ -117,6 +124,9 @@ struct forkpool_opts {
 	/* Called in a worker that leaves in order; not in one that is killed. */
 	void (*worker_exit)(void *worker_arg, unsigned id, void *state);
 	void *worker_arg;	/* for both hooks; memory that exists at create */
+	int huge_pages;		/* 0 = as the system is set up; 1 = ask for huge pages
+				 * for shared data, where the backing can have them */
+	int backing;		/* FORKPOOL_BACKING_...; one that can't be had is an error */
 };
 
 /* Declares NAME, a struct forkpool_opts: FORKPOOL_OPTS(opts, .workers = 8); */
@@ -130,7 +140,7 @@ struct forkpool_opts {
  * defaults.  The program's SIGCHLD handling, wait(-1), threads and later forks
  * are not touched: no process of the pool is a child that wait(-1) can see.
  *
- * -EINVAL  ret is NULL; an unknown mode; too many workers
+ * -EINVAL  ret is NULL; an unknown mode, backing or huge_pages; too many workers
  * -E2BIG   opts->sz is larger than this library knows, with non-zero bytes there
  * -ENOMEM, -ENOSPC, -EMFILE, -EAGAIN ...  no memory, room, descriptors, processes
  * -FORKPOOL_ECRASHED  a worker died while it started
@@ -357,12 +367,24 @@ void *forkpool_worker_state(void);
  * is allocated: NULL with errno ENOMEM when there is none, never a SIGBUS
  * later.  Aligned for any type; aligned_alloc takes a power of two up to
  * 1 GiB.  A size of 0 gives a pointer that can be freed.
+ *
+ * Items and hooks allocate as well, and anybody frees what anybody allocated: an
+ * item hands a block on by its pointer in out, or in other shared memory.  What
+ * an item allocated is kept when the item has ended, also when it failed.  When
+ * the item loses its worker, all that it allocated there is freed.  A death at
+ * any instruction leaves each block either allocated or free.
+ *
+ * Workers take memory with MADV_POPULATE_WRITE.  Before Linux 5.14, which has
+ * none, they get only what has been used before and was freed; else ENOMEM.
  */
 void *forkpool_shm_alloc(struct forkpool *pool, size_t size);
 void *forkpool_shm_calloc(struct forkpool *pool, size_t n, size_t size);
 void *forkpool_shm_aligned_alloc(struct forkpool *pool, size_t align, size_t size);
 
-/* Frees what the calls above gave; NULL is fine. */
+/*
+ * Frees what the calls above gave, whoever calls; NULL is fine.  What was freed
+ * already, or is no block of this pool, is left alone.
+ */
 void forkpool_shm_free(struct forkpool *pool, void *ptr);
 
 /* 1 if ptr lies in the shared data of this pool, else 0. */

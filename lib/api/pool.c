@@ -43,7 +43,12 @@ static int configure(struct fp_pool_config *config, const struct forkpool_opts *
 		.worker_init = opts->worker_init,
 		.worker_exit = opts->worker_exit,
 		.worker_arg = opts->worker_arg,
+		.huge_pages = opts->huge_pages == 1,
+		.backing = opts->backing,
 	};
+	if (opts->huge_pages < 0 || opts->huge_pages > 1 ||
+	    opts->backing < FORKPOOL_BACKING_AUTO || opts->backing > FORKPOOL_BACKING_MEMFD)
+		return -EINVAL;
 	if (config->workers > FP_WORKERS_MAX || config->mode < FORKPOOL_PROCESSES ||
 	    config->mode > FORKPOOL_INLINE)
 		return -EINVAL;

@@ -249,9 +249,10 @@ static void set_spin(struct forkpool *pool)
 static int make_segment(struct fp_segment *seg, const struct fp_pool_config *config)
 {
 	size_t size = config->arena_size ? config->arena_size : fp_arena_default();
+	const struct fp_backing backing = { config->backing, config->huge_pages };
 	int err;
 
-	while ((err = fp_segment_create(seg, config->workers, size)) == -ENOMEM &&
+	while ((err = fp_segment_create(seg, config->workers, size, &backing)) == -ENOMEM &&
 	       !config->arena_size && size > ARENA_ENOUGH)
 		size /= 2;
 	return err;
@@ -260,6 +261,7 @@ static int make_segment(struct fp_segment *seg, const struct fp_pool_config *con
 static int init(struct forkpool *pool, const struct fp_pool_config *config)
 {
 	struct fp_segment *seg = &pool->crew.seg;
+	struct fp_heap_place heap;
 	int err;
 
 	pool->mode = config->mode;
@@ -270,9 +272,10 @@ static int init(struct forkpool *pool, const struct fp_pool_config *config)
 	pool->crew.worker_arg = config->worker_arg;
 	pool->crew.loop = config->loop;
 	err = make_segment(seg, config);
-	if (!err)
-		err = fp_arena_create(&pool->arena, seg->fd, (off_t)seg->geo.ctl_size,
-				      seg->arena, seg->arena_size);
+	if (!err) {
+		heap = fp_segment_heap(seg, true);
+		err = fp_arena_create(&pool->arena, &heap);
+	}
 	if (!err)
 		err = make_token(pool);
 	if (!err)

@@ -24,6 +24,8 @@ struct fp_pool_config {
 	void (*worker_exit)(void *arg, unsigned id, void *state);
 	void *worker_arg;
 	forkpool_loop_fn *loop;
+	bool huge_pages;
+	int backing;			/* FORKPOOL_BACKING_... */
 };
 
 /* A job slot from the host's side. */

@@ -183,6 +183,8 @@ static void say_started(const struct fp_crew *crew)
 static void enter(struct fp_self *self, const struct fp_crew *crew, unsigned id,
 		  bool process)
 {
+	struct fp_heap_place heap;
+
 	*self = (struct fp_self){
 		.crew = crew,
 		.shared = fp_segment_worker(&crew->seg, id),
@@ -195,6 +197,8 @@ static void enter(struct fp_self *self, const struct fp_crew *crew, unsigned id,
 		},
 	};
 	self->runner.claimer.me = self->shared;
+	heap = fp_segment_heap(&crew->seg, false);
+	fp_heap_open(&self->heap, &heap, id, self->shared);
 	fp_self = self;
 }
 

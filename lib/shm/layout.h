@@ -12,6 +12,7 @@
  *		words of the root's log     [tops]
  *		words of the tops' logs     [FP_TOP_WORDS], cut into equal parts
  *		words of the subs' logs     [subs][FP_SUB_WORDS]
+ *	the heap's words, for each unit of the arena (heapwords.h)
  *	arena
  *
  * No pointer stands among the control words but those of a job's description
@@ -29,9 +30,10 @@
 
 #include "base/atomic.h"
 #include "base/bits.h"
+#include "shm/heapwords.h"
 
 #define FP_MAGIC	0x6c6f6f706b726f66ull	/* "forkpool", little-endian */
-#define FP_LAYOUT	1u			/* raised when anything below changes */
+#define FP_LAYOUT	2u			/* raised when anything below changes */
 
 #define FP_WORKERS_MAX	1024u
 #define FP_MAP_WORDS	(FP_WORKERS_MAX / 64)	/* words of a bitmap of workers */
@@ -268,6 +270,8 @@ struct fp_ctl {
 	_Atomic int32_t start_error;	/* -errno why the nursery gave up; 0 */
 
 	FP_ALIGNED fp_a32 life;		/* the nursery's robust futex: its tid, then FUTEX_OWNER_DIED */
+
+	FP_ALIGNED fp_a64 heap_limit;	/* units of the arena whose words have memory; raised by whoever allocates */
 };
 
 _Static_assert(offsetof(struct fp_ctl, magic) == 0, "the magic comes first");
@@ -288,6 +292,7 @@ struct fp_geometry {
 	uint32_t ids;			/* 1 + tops + own * workers + spares */
 	size_t worker_off, slot_off, slot_stride;
 	size_t region_off, root_off, top_off, sub_off;	/* inside a slot */
+	size_t heap_off;		/* the heap's words; known with the arena's size */
 	size_t ctl_size;		/* control in all, whole pages */
 };
 
