@@ -103,7 +103,7 @@ static bool refill(struct fp_heap *h, uint32_t class, uint64_t was)
 		/* HEAP-H1: the slab as it was made; pairs with HEAP-H2. */
 		fp_store_rel(&h->current[class], ok ? fp_slab_handle(&h->units, i) : 0);
 		if (was && (!ok || (uint32_t)was != i))
-			fp_slab_let_go(&h->units, (uint32_t)was);
+			fp_slab_let_go(&h->units, was);
 	}
 	unlock(h);
 	return ok;
@@ -139,7 +139,7 @@ static void *run_alloc(struct fp_heap *h, size_t align, size_t size, int *zeroed
 
 	if (i == FP_NO_UNIT)
 		return NULL;
-	fp_store_rlx(&u->units[i].chunks, note.chunks);
+	fp_store_rlx(&u->units[i].run, note.run);
 	fp_store_rlx(&u->units[i].pos, note.pos);
 	fp_units_publish(u, i, FP_UNIT_RUN, 0);
 	if (zeroed)
@@ -207,7 +207,7 @@ static void let_all_go(struct fp_heap *h)
 		was = fp_load_rlx(&h->current[class]);
 		fp_store_rlx(&h->current[class], 0);
 		if (was)
-			fp_slab_let_go(&h->units, (uint32_t)was);
+			fp_slab_let_go(&h->units, was);
 	}
 	unlock(h);
 }

@@ -80,9 +80,9 @@ struct fp_unit {
 	 * objects, were allocated.  Written by `by` alone; read by the nursery
 	 * when it is dead.
 	 */
-	fp_a64 chunks;		/* {chunks that the worker had settled before:53, its id:11} */
+	fp_a64 run;		/* {the worker's runs:53, its id:11} */
 	fp_a64 pos;		/* the item, FP_POS_NONE: in none */
-	fp_a32 keep;		/* a slab's owner allocates here: don't give it back */
+	fp_a32 keep;		/* = tag: the slab's owner allocates here; set and cleared by it, or for it when dead */
 	fp_a32 tag;		/* of the slab's words; raised by whoever makes a slab */
 };
 

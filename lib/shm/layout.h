@@ -234,6 +234,7 @@ struct fp_worker {
 	fp_a64 span;			/* ranges: items handed to one call from pos on */
 	fp_a64 intent;			/* the claim it tried or holds */
 	fp_a64 chunks;			/* chunks it settled, over all its lives */
+	fp_a64 runs;			/* chunks it began to run, over all its lives */
 
 	FP_ALIGNED fp_a32 state;	/* enum fp_worker_state */
 	fp_a32 pid;

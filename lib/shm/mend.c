@@ -10,6 +10,7 @@
  *	SLAB     its note is the lost item's   the fresh objects are freed; in any case
  *	                                       it goes back if it is empty, and
  *	                                       else to the next life of the id
+ *	a slab of somebody else's              it goes back if it is empty, and not kept
  *
  * Usage.  By the nursery: after waitid() has reported the death, before what the
  * item did is settled (so whoever waits for the job finds it done), and before
@@ -35,17 +36,17 @@ static void free_lost_run(struct fp_units *u, uint32_t i, uint64_t w, const stru
 	struct fp_unit *unit = &u->units[i];
 
 	if (note && fp_load_rlx(&unit->pos) == note->pos &&
-	    fp_load_rlx(&unit->chunks) == note->chunks && fp_units_leave(u, i, w))
+	    fp_load_rlx(&unit->run) == note->run && fp_units_leave(u, i, w))
 		fp_units_clear(u, i);
 }
 
-static void mend_slab(struct fp_units *u, uint32_t i, uint64_t w, const struct fp_note *note)
+/* Also one that somebody else is just giving back: its objects are the dead one's all the same. */
+static bool is_slab_of(uint64_t w, uint32_t id)
 {
 	if (fp_unit_class(w) >= FP_SLAB_CLASSES)
-		return;
-	if (note)
-		fp_slab_drop_fresh(u, i, fp_unit_class(w), note);
-	fp_slab_let_go(u, i);
+		return false;
+	return (fp_unit_kind(w) == FP_UNIT_SLAB && fp_unit_by(w) == id) ||
+	       (fp_unit_kind(w) == FP_UNIT_SEAL && fp_unit_value(w) == id);
 }
 
 static void mend_unit(struct fp_units *u, uint32_t i, uint64_t w, const struct fp_note *note)
@@ -62,32 +63,29 @@ static void mend_unit(struct fp_units *u, uint32_t i, uint64_t w, const struct f
 	case FP_UNIT_RUN:
 		free_lost_run(u, i, w, note);
 		break;
-	case FP_UNIT_SLAB:
-		mend_slab(u, i, w, note);
-		break;
 	default:
 		break;
 	}
 }
 
-/* Somebody else is retiring a slab of the dead: its objects are the dead one's all the same. */
-static bool sealed_from(uint64_t w, uint32_t id)
-{
-	return fp_unit_kind(w) == FP_UNIT_SEAL && fp_unit_value(w) == id &&
-	       fp_unit_class(w) < FP_SLAB_CLASSES;
-}
-
 void fp_heap_mend(struct fp_units *u, uint32_t id, const struct fp_note *note)
 {
 	uint32_t i, limit = fp_units_limit(u);
-	uint64_t w;
+	uint64_t handle, w;
 
 	for (i = 0; i < limit; i++) {
+		/* Before the word: if that says that it is the dead one's, so is the tag. */
+		handle = fp_slab_handle(u, i);
 		w = fp_unit_load(u, i);
-		if (note && sealed_from(w, id))
+		if (note && is_slab_of(w, id))
 			fp_slab_drop_fresh(u, i, fp_unit_class(w), note);
 		if (fp_unit_by(w) == id)
 			mend_unit(u, i, w, note);
+		if (is_slab_of(w, id))
+			fp_slab_let_go(u, handle);
+		else if (fp_unit_kind(w) == FP_UNIT_SLAB)
+			/* The dead may have cleared its last bit, and not come to look. */
+			fp_slab_retire(u, i);
 	}
 }
 

@@ -35,6 +35,8 @@
 #define LINEAR_CLASSES	8
 #define SUB_CLASSES	4
 
+#define RETIRES		100u
+
 #define SIZE(c)	((c) < LINEAR_CLASSES ? ((c) + 1u) * FP_GRAIN : \
 		 (SUB_CLASSES + 1u + ((c) - LINEAR_CLASSES) % SUB_CLASSES) * \
 		 (FP_GRAIN * LINEAR_CLASSES / SUB_CLASSES) << ((c) - LINEAR_CLASSES) / SUB_CLASSES)
@@ -110,7 +112,8 @@ static uint32_t valid(uint32_t objects, uint32_t k)
 
 uint64_t fp_slab_handle(struct fp_units *u, uint32_t i)
 {
-	return (uint64_t)fp_load_rlx(&u->units[i].tag) << 32 | i;
+	/* HEAP-H3: before the word that the caller looks at next; pairs with HEAP-P1. */
+	return (uint64_t)fp_load_acq(&u->units[i].tag) << 32 | i;
 }
 
 /* ---- Allocating -------------------------------------------------------------------- */
@@ -126,7 +129,7 @@ static void renew_note(struct fp_units *u, uint32_t i, uint32_t class, const str
 	fp_store_rel(&unit->pos, FP_POS_NONE);
 	for (k = 0; k < n; k++)
 		fp_store_rlx(&fresh_of(u, i)[k], 0);
-	fp_store_rlx(&unit->chunks, note->chunks);
+	fp_store_rlx(&unit->run, note->run);
 	/* SLAB-N2: after fresh is clear; pairs with SLAB-N4. */
 	fp_store_rel(&unit->pos, note->pos);
 }
@@ -137,7 +140,7 @@ static void note_object(struct fp_units *u, uint32_t i, uint32_t class, uint32_t
 	struct fp_unit *unit = &u->units[i];
 	fp_a32 *fresh = &fresh_of(u, i)[k];
 
-	if (fp_load_rlx(&unit->pos) != note->pos || fp_load_rlx(&unit->chunks) != note->chunks)
+	if (fp_load_rlx(&unit->pos) != note->pos || fp_load_rlx(&unit->run) != note->run)
 		renew_note(u, i, class, note);
 	/* SLAB-N3: after the words got this slab's tag; pairs with SLAB-N5. */
 	fp_store_rel(fresh, fp_load_rlx(fresh) | bit);
@@ -186,7 +189,7 @@ int fp_slab_make(struct fp_units *u, uint32_t i, uint32_t class)
 	for (k = 0; k < n; k++)
 		fp_store_rlx(&fp_slab_words(u, i)[k], fp_slab_word(tag, 0));
 	fp_store_rlx(&unit->pos, FP_POS_NONE);
-	fp_store_rlx(&unit->keep, 1);
+	fp_store_rlx(&unit->keep, tag);
 	fp_units_publish(u, i, FP_UNIT_SLAB, class);
 	return 0;
 }
@@ -204,30 +207,43 @@ static bool has_free(struct fp_units *u, uint32_t i, uint32_t class, uint32_t le
 	return sum >= least;
 }
 
-/* Makes it the one we allocate from; false: somebody is giving it back. */
-static bool keep(struct fp_units *u, uint32_t i, uint64_t w)
+/* I3.  Never over the keep of a slab that was made here later. */
+static void set_keep(struct fp_unit *unit, uint32_t tag)
 {
-	/* SLAB-K4: before we look whether it is ours still; pairs with SLAB-S5. */
-	fp_store_sc(&u->units[i].keep, 1);
+	uint32_t was = fp_load_rlx(&unit->keep);
+
+	while (was < tag)
+		/* SLAB-K4: before we look whether it is ours still; pairs with SLAB-S5. */
+		if (fp_cas_sc(&unit->keep, &was, tag))
+			break;
+}
+
+/* Makes it the one we allocate from; false: somebody is giving it back. */
+static bool keep(struct fp_units *u, uint32_t i, uint64_t w, uint64_t handle)
+{
+	set_keep(&u->units[i], (uint32_t)(handle >> 32));
 	/* SLAB-K5: after keep; who seals it later will see that; pairs with SLAB-S4. */
 	if (fp_load_sc(&u->units[i].word) == w)
 		return true;
-	fp_store_rlx(&u->units[i].keep, 0);
+	/* For our sake it may be open again, and empty. */
+	fp_slab_let_go(u, handle);
 	return false;
 }
 
 uint32_t fp_slab_find(struct fp_units *u, uint32_t class, uint32_t least, uint32_t from,
 		      uint32_t to)
 {
+	uint64_t handle, w;
 	uint32_t i, next;
-	uint64_t w;
 
 	for (i = from; i < to; i = next) {
+		/* Before the word: if that says that the slab is ours, so is the tag. */
+		handle = fp_slab_handle(u, i);
 		w = fp_unit_load(u, i);
 		next = fp_unit_behind(u, i, w);
 		if (fp_unit_kind(w) == FP_UNIT_SLAB && fp_unit_by(w) == u->id &&
 		    fp_unit_class(w) == class && !fp_unit_record(u, i, false) &&
-		    has_free(u, i, class, least) && keep(u, i, w))
+		    has_free(u, i, class, least) && keep(u, i, w, handle))
 			return i;
 	}
 	return FP_NO_UNIT;
@@ -291,7 +307,7 @@ static void unseal(struct fp_units *u, uint32_t i, uint64_t w)
 static bool is_kept(struct fp_units *u, uint32_t i)
 {
 	/* SLAB-S5: after SEAL, or after a bit was cleared; pairs with SLAB-K4. */
-	return fp_load_sc(&u->units[i].keep);
+	return fp_load_sc(&u->units[i].keep) == fp_load_rlx(&u->units[i].tag);
 }
 
 void fp_slab_retire_on(struct fp_units *u, uint32_t i)
@@ -307,9 +323,10 @@ void fp_slab_retire_on(struct fp_units *u, uint32_t i)
 bool fp_slab_retire(struct fp_units *u, uint32_t i)
 {
 	uint64_t w, sealed;
-	uint32_t class;
+	uint32_t class, tries;
 
-	for (;;) {
+	/* Each time somebody else must have been at it; a scribbled tag keeps us no longer than this. */
+	for (tries = 0; tries < RETIRES; tries++) {
 		/* SLAB-F4: not SLAB: who has sealed it looks again; pairs with SLAB-S3. */
 		w = fp_load_sc(&u->units[i].word);
 		class = fp_unit_class(w);
@@ -324,12 +341,15 @@ bool fp_slab_retire(struct fp_units *u, uint32_t i)
 		if (fp_unit_kind(fp_load_rlx(&u->units[i].word)) != FP_UNIT_SLAB)
 			return true;
 	}
+	return false;
 }
 
-void fp_slab_let_go(struct fp_units *u, uint32_t i)
+void fp_slab_let_go(struct fp_units *u, uint64_t handle)
 {
+	uint32_t i = (uint32_t)handle, tag = (uint32_t)(handle >> 32);
+
 	/* SLAB-K1: before we look whether it is empty; pairs with SLAB-F2. */
-	fp_store_sc(&u->units[i].keep, 0);
+	fp_cas_sc(&u->units[i].keep, &tag, 0);
 	fp_slab_retire(u, i);
 }
 
@@ -351,7 +371,7 @@ int fp_slab_give(struct fp_units *u, uint32_t i, uint64_t w, size_t offset)
 	if (!(was & bit))
 		return -EINVAL;
 	/* SLAB-F2: after the bit, so that either we or who lets go see an empty slab; pairs with SLAB-K1. */
-	if ((uint32_t)was == bit && !fp_load_sc(&u->units[i].keep))
+	if ((uint32_t)was == bit && fp_load_sc(&u->units[i].keep) != was >> 32)
 		return fp_slab_retire(u, i);
 	return 0;
 }
@@ -364,7 +384,7 @@ void fp_slab_drop_fresh(struct fp_units *u, uint32_t i, uint32_t class, const st
 	uint64_t w;
 
 	/* SLAB-N4: the dead worker's last word on what is fresh; pairs with SLAB-N1 and SLAB-N2. */
-	if (fp_load_acq(&unit->pos) != note->pos || fp_load_rlx(&unit->chunks) != note->chunks)
+	if (fp_load_acq(&unit->pos) != note->pos || fp_load_rlx(&unit->run) != note->run)
 		return;
 	for (k = 0; k < n; k++) {
 		/* SLAB-N5: if it is another slab by now, so its words say; pairs with SLAB-N3. */

@@ -11,12 +11,12 @@
 
 /* Which item allocates; pos is FP_POS_NONE outside of items. */
 struct fp_note {
-	uint64_t chunks, pos;
+	uint64_t run, pos;
 };
 
 static inline struct fp_note fp_note_of(const struct fp_worker *me, uint32_t id)
 {
-	return (struct fp_note){ fp_load_rlx(&me->chunks) << 11 | id, fp_load_rlx(&me->pos) };
+	return (struct fp_note){ fp_load_rlx(&me->runs) << 11 | id, fp_load_rlx(&me->pos) };
 }
 
 size_t fp_slab_size(uint32_t class);
@@ -54,7 +54,7 @@ bool fp_slab_retire(struct fp_units *u, uint32_t i);
 void fp_slab_retire_on(struct fp_units *u, uint32_t i);
 
 /* Its owner will not allocate here any more, for the time being. */
-void fp_slab_let_go(struct fp_units *u, uint32_t i);
+void fp_slab_let_go(struct fp_units *u, uint64_t handle);
 
 /* For the nursery: frees what the item allocated, if it is the one in the note. */
 void fp_slab_drop_fresh(struct fp_units *u, uint32_t i, uint32_t class, const struct fp_note *note);

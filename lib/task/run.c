@@ -11,8 +11,8 @@
  *    every item, but about every STRIDE_NS where items are shorter than that.
  * I3 What the items printed is flushed, and what is to be known of them written
  *    down, before the chunk's word leaves RUN.
- * I4 While a chunk's word is RUN, `chunks` does not change: with pos it names the
- *    item to the heap.
+ * I4 `runs` changes while pos names no item, before the first one: with pos it
+ *    names the item to the heap.
  *
  * Progress.  Nothing here waits.  If the owner dies: proc/recover.c.
  */
@@ -176,8 +176,10 @@ bool fp_run_chunk(struct fp_runner *r, struct fp_chunk *chunk)
 
 	if (!r->now)
 		r->now = fp_sys.clock();
+	fp_store_rlx(&c->me->runs, fp_load_rlx(&c->me->runs) + 1);
 	at = run_strides(r, chunk, &split, &leave);
 	measure(r, chunk, at - chunk->begin);
+	fp_store_rlx(&c->me->chunks, fp_load_rlx(&c->me->chunks) + 1);
 	if (leave)
 		return false;
 	if (!split) {
@@ -186,7 +188,5 @@ bool fp_run_chunk(struct fp_runner *r, struct fp_chunk *chunk)
 			fflush(stdout);
 		fp_claim_finish(c, chunk);
 	}
-	/* Last: until then it is part of the name of the chunk's last item (I4). */
-	fp_store_rlx(&c->me->chunks, fp_load_rlx(&c->me->chunks) + 1);
 	return true;
 }

@@ -6,7 +6,8 @@
  * and killed there: then the job must end, each item have run once and be ok or,
  * one at most, be reported as crashed (promise P1).  Or it is stopped there:
  * then the others must finish everything but what it holds (P9), and all is
- * well when it goes on.  k = 0, 1, 2 ... to the end of the path; a sample of
+ * well when it goes on.  Of what items allocate, nothing is lost either way, and
+ * nothing of the item that was.  k = 0, 1, 2 ... to the end of the path; a sample of
  * them, unless FORKPOOL_TORTURE is set.
  */
 #include <errno.h>
@@ -22,6 +23,7 @@
 
 #include "engine/pool.h"
 #include "os/sys.h"
+#include "shm/mend.h"
 #include "sync/idle.h"
 #include "task/check.h"
 #include "task/claim.h"
@@ -38,6 +40,8 @@
 #define PASS_MS		20		/* not alone, it may come too late to pass by */
 #define DEATHS		6u		/* of a pool: outside items, too many break it */
 #define ARENA		((size_t)1 << 20)
+#define SMALL		2000u		/* two of these fill a unit of such an arena */
+#define RUN		9000u
 
 /* In the segment. */
 struct shared {
@@ -45,6 +49,8 @@ struct shared {
 	uint32_t in[MOST_ITEMS], out[MOST_ITEMS];
 	struct forkpool_status status[MOST_ITEMS];
 	int64_t item_ns;
+	void *block[MOST_ITEMS][2];	/* that an item allocated */
+	void *given[MOST_ITEMS];	/* that it is to free */
 };
 
 /* When the job is published. */
@@ -64,6 +70,7 @@ struct path {
 	uint32_t flags;		/* enum fp_job_flags */
 	uint32_t retries;
 	int64_t item_ns;
+	bool heap;		/* items allocate and free */
 };
 
 #define FN(fn)	((uintptr_t)(fn))
@@ -82,6 +89,8 @@ static struct {
 	uint32_t victim;
 	struct trace traces[2];
 	bool published;
+
+	struct fp_heap_count before;
 
 	/* Sums. */
 	unsigned points, crashes, missed, stops;
@@ -106,6 +115,28 @@ static int item(void *arg, const void *in, void *out)
 	(void)out;
 	run_one(arg, *x);
 	return 0;
+}
+
+/* Makes slabs and runs, has some of each given back, and hands two blocks on. */
+static int heap_item(void *arg, const void *in, void *out)
+{
+	struct forkpool *pool = forkpool_current();
+	struct shared *sh = arg;
+	uint32_t i = *(const uint32_t *)in, k;
+	void *small[3], *large;
+
+	(void)out;
+	for (k = 0; k < 3; k++)
+		small[k] = forkpool_shm_alloc(pool, SMALL);
+	sh->block[i][0] = forkpool_shm_alloc(pool, RUN);
+	large = forkpool_shm_calloc(pool, 1, RUN);
+	for (k = 0; k < 2; k++)
+		forkpool_shm_free(pool, small[k]);
+	forkpool_shm_free(pool, large);
+	forkpool_shm_free(pool, sh->given[i]);
+	sh->block[i][1] = small[2];
+	run_one(sh, i);
+	return !small[2] || !large || !sh->block[i][0];
 }
 
 static int range(void *arg, size_t begin, size_t end)
@@ -198,7 +229,7 @@ static void publish(void)
 	const struct path *p = h.path;
 	bool ranges = p->flags & FP_JOB_RANGE;
 	const struct fp_job_desc desc = {
-		.fn = ranges ? FN(range) : FN(item),
+		.fn = ranges ? FN(range) : p->heap ? FN(heap_item) : FN(item),
 		.flags = p->flags,
 		.retries = p->retries,
 		.arg = h.sh,
@@ -290,6 +321,57 @@ static bool expect_items(void)
 	return to != 0;
 }
 
+/* ---- What items allocate ---------------------------------------------------------------------- */
+
+static void heap_count(struct fp_heap_count *ret)
+{
+	const struct fp_heap_place place = fp_segment_heap(h.seg, false);
+	struct fp_units units;
+
+	fp_units_view(&units, &place, FP_HEAP_NURSERY);
+	fp_heap_count(&units, ret);
+}
+
+static void heap_begin(void)
+{
+	uint32_t i;
+
+	heap_count(&h.before);
+	for (i = 0; i < h.path->count; i++)
+		h.sh->given[i] = h.path->retries ? NULL : forkpool_shm_alloc(h.pool, RUN);
+}
+
+/* Whether a lost item had freed what it was given, the unit's word tells: nobody else's run is the host's. */
+static void free_given(void *given)
+{
+	const struct fp_heap_place place = fp_segment_heap(h.seg, false);
+	struct fp_units units;
+	uint64_t w;
+
+	fp_units_view(&units, &place, FP_HEAP_NURSERY);
+	w = given ? fp_unit_load(&units, (uint32_t)(((char *)given - place.base) >> units.shift)) : 0;
+	if (fp_unit_kind(w) == FP_UNIT_RUN && fp_unit_by(w) == FP_HEAP_HOST)
+		forkpool_shm_free(h.pool, given);
+}
+
+/* After the job: what its items handed on is freed, and then nothing is left. */
+static void heap_end(void)
+{
+	struct fp_heap_count now;
+	uint32_t i, k;
+
+	for (i = 0; i < h.path->count; i++) {
+		for (k = 0; k < 2 && h.sh->status[i].outcome == FORKPOOL_ITEM_OK; k++)
+			forkpool_shm_free(h.pool, h.sh->block[i][k]);
+		free_given(h.sh->given[i]);
+	}
+	heap_count(&now);
+	EXPECT(now.runs == h.before.runs && now.objects == h.before.objects && !now.passing,
+	       "%d runs, %d objects are left, %d pass", (int)(now.runs - h.before.runs),
+	       (int)(now.objects - h.before.objects), (int)now.passing);
+	expect_sound();
+}
+
 /* ---- Taking a worker to a point --------------------------------------------------------------- */
 
 static void seize_all(void)
@@ -354,6 +436,8 @@ static int take(const struct path *p, unsigned k)
 	pool_open(p->workers);
 	await_rest();
 	clear();
+	if (p->heap)
+		heap_begin();
 	h.victim = k % p->workers;
 	seize_all();
 	if (!go_to_start()) {
@@ -361,6 +445,8 @@ static int take(const struct path *p, unsigned k)
 		release_others();
 		publish();
 		await_job();
+		if (p->heap)
+			heap_end();
 		h.missed++;
 		return -1;
 	}
@@ -384,6 +470,8 @@ static int kill_at(const struct path *p, unsigned k)
 	release_others();
 	await_job();
 	h.crashes += expect_items();
+	if (p->heap)
+		heap_end();
 	return n;
 }
 
@@ -440,6 +528,8 @@ static int stop_at(const struct path *p, unsigned k)
 	kill(h.traces[h.victim].pid, SIGCONT);
 	await_job();
 	EXPECT(!expect_items(), "%s", "an item was lost by a stop");
+	if (p->heap)
+		heap_end();
 	h.stops++;
 	return n;
 }
@@ -487,6 +577,16 @@ static const struct path paths[] = {
 	  .count = 4, .chunk = 2 },
 	{ "sleep, wake up and claim", FN(fp_park_prepare), FN(fp_run_chunk), ASLEEP, true, 2,
 	  .count = 40, .chunk = 5 },
+	{ "allocate", FN(fp_heap_alloc), FN(fp_heap_free), FIRST, true, 1, .count = 2, .chunk = 1,
+	  .heap = true },
+	{ "allocate among others", FN(fp_heap_alloc), FN(fp_heap_free), FIRST, false, 2,
+	  .count = 20, .chunk = 1, .heap = true },
+	{ "allocate with retries", FN(fp_heap_alloc), FN(fp_heap_free), FIRST, true, 2,
+	  .count = 6, .chunk = 1, .retries = 3, .heap = true },
+	{ "free", FN(fp_heap_free), FN(fp_claim_finish), FIRST, true, 2, .count = 6, .chunk = 1,
+	  .heap = true },
+	{ "give a slab back", FN(fp_slab_retire_on), FN(fp_claim_finish), FIRST, true, 2,
+	  .count = 4, .chunk = 1, .heap = true },
 };
 
 #define PATHS	((int)(sizeof(paths) / sizeof(paths[0])))

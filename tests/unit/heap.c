@@ -66,9 +66,9 @@ static int drop(struct fp_heap *h, void *p)
 }
 
 /* The item that a worker is in. */
-static void in_item(struct scene *s, uint32_t id, uint64_t chunks, uint64_t pos)
+static void in_item(struct scene *s, uint32_t id, uint64_t runs, uint64_t pos)
 {
-	fp_store_rlx(&s->workers[id].chunks, chunks);
+	fp_store_rlx(&s->workers[id].runs, runs);
 	fp_store_rlx(&s->workers[id].pos, pos);
 }
 
