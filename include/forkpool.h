@@ -50,8 +50,8 @@
  *	forkpool_close, _terminate   yes          -EPERM       -EINVAL
  *	forkpool_join, _resize       yes          -EPERM       -EINVAL
  *	forkpool_destroy             once, last   no effect    frees what the child holds
- *	forkpool_shm_alloc and kin   yes          ENOSYS       EINVAL
- *	forkpool_shm_free            yes          no effect    no effect
+ *	forkpool_shm_alloc and kin   yes          yes          EINVAL
+ *	forkpool_shm_free            yes          yes          no effect
  *	forkpool_shm_owns            yes          yes          yes
  *	forkpool_current, _worker_id,
  *	forkpool_worker_state,
@@ -122,6 +122,13 @@ enum {
 	FORKPOOL_LOG_INFO,	/* a worker left in order, or was started */
 };
 
+/* What the shared segment lies on. */
+enum {
+	FORKPOOL_BACKING_AUTO,	/* /dev/shm if it has room for arena_size, else a memfd */
+	FORKPOOL_BACKING_SHM,	/* /dev/shm, or -ENOSPC and the like */
+	FORKPOOL_BACKING_MEMFD,
+};
+
 struct forkpool_opts {
 	size_t sz;		/* sizeof(struct forkpool_opts) */
 	unsigned workers;	/* how many; 0 = forkpool_cpu_count(); at most 1024 */
@@ -180,6 +187,9 @@ struct forkpool_opts {
 	 */
 	void (*log)(void *log_arg, int level, const char *text);
 	void *log_arg;
+	int huge_pages;		/* 0 = as the system is set up; 1 = ask for huge pages
+				 * for shared data, where the backing can have them */
+	int backing;		/* FORKPOOL_BACKING_...; one that can't be had is an error */
 };
 
 /* Declares NAME, a struct forkpool_opts: FORKPOOL_OPTS(opts, .workers = 8); */
@@ -193,8 +203,8 @@ struct forkpool_opts {
  * defaults.  The program's SIGCHLD handling, wait(-1), threads and later forks
  * are not touched: no process of the pool is a child that wait(-1) can see.
  *
- * -EINVAL  ret is NULL; an unknown mode or pin; too many workers; spin below -1;
- *          a negative grace; keep_fds NULL with a count
+ * -EINVAL  ret is NULL; an unknown mode, pin, backing or huge_pages; too many
+ *          workers; spin below -1; a negative grace; keep_fds NULL with a count
  * -ENOTSUP max_items_per_worker, without worker processes
  * -EBADF   one of keep_fds is not open
  * -E2BIG   opts->sz is larger than this library knows, with non-zero bytes there
@@ -528,12 +538,24 @@ int forkpool_cancelled(void);
  * is allocated: NULL with errno ENOMEM when there is none, never a SIGBUS
  * later.  Aligned for any type; aligned_alloc takes a power of two up to
  * 1 GiB.  A size of 0 gives a pointer that can be freed.
+ *
+ * Items and hooks allocate as well, and anybody frees what anybody allocated: an
+ * item hands a block on by its pointer in out, or in other shared memory.  What
+ * an item allocated is kept when the item has ended, also when it failed.  When
+ * the item loses its worker, all that it allocated there is freed.  A death at
+ * any instruction leaves each block either allocated or free.
+ *
+ * Workers take memory with MADV_POPULATE_WRITE.  Before Linux 5.14, which has
+ * none, they get only what has been used before and was freed; else ENOMEM.
  */
 void *forkpool_shm_alloc(struct forkpool *pool, size_t size);
 void *forkpool_shm_calloc(struct forkpool *pool, size_t n, size_t size);
 void *forkpool_shm_aligned_alloc(struct forkpool *pool, size_t align, size_t size);
 
-/* Frees what the calls above gave; NULL is fine. */
+/*
+ * Frees what the calls above gave, whoever calls; NULL is fine.  What was freed
+ * already, or is no block of this pool, is left alone.
+ */
 void forkpool_shm_free(struct forkpool *pool, void *ptr);
 
 /* 1 if ptr lies in the shared data of this pool, else 0. */

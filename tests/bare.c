@@ -18,7 +18,7 @@ void bare_open(struct bare *b, uint32_t workers)
 	b->seg = &b->crew.seg;
 	b->crew.workers = workers;
 	b->seed = 1;
-	ck_assert_int_eq(fp_segment_create(b->seg, workers, ARENA), 0);
+	ck_assert_int_eq(fp_segment_create(b->seg, workers, ARENA, NULL), 0);
 	ck_assert_int_eq(fp_segment_take_slot(b->seg, BARE_SLOT), 0);
 	b->slot = fp_segment_slot(b->seg, BARE_SLOT);
 	b->claimers = calloc(workers, sizeof(*b->claimers));

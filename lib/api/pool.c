@@ -89,7 +89,12 @@ static int configure(struct fp_pool_config *config, const struct forkpool_opts *
 		.spin = opts->spin,
 		.log = opts->log,
 		.log_arg = opts->log_arg,
+		.huge_pages = opts->huge_pages == 1,
+		.backing = opts->backing,
 	};
+	if (opts->huge_pages < 0 || opts->huge_pages > 1 ||
+	    opts->backing < FORKPOOL_BACKING_AUTO || opts->backing > FORKPOOL_BACKING_MEMFD)
+		return -EINVAL;
 	if (config->grace < 0 || config->workers > FP_WORKERS_MAX || config->mode < FORKPOOL_PROCESSES ||
 	    config->mode > FORKPOOL_INLINE || opts->max_workers > FP_WORKERS_MAX ||
 	    (opts->max_workers && opts->max_workers < config->workers) ||

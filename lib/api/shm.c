@@ -8,33 +8,33 @@
 
 #include "engine/pool.h"
 
-#define ALIGN_MOST	((size_t)1 << 30)
-
 /* May this caller allocate?  0 or a positive errno. */
 static int check_caller(const struct forkpool *pool)
 {
-	if (!pool)
+	if (!pool || fp_pool_caller(pool) == FP_CALLER_CHILD)
 		return EINVAL;
-	switch (fp_pool_caller(pool)) {
-	case FP_CALLER_HOST:
-		return 0;
-	case FP_CALLER_WORKER:
-		return ENOSYS;
-	case FP_CALLER_CHILD:
-		break;
-	}
-	return EINVAL;
+	return 0;
+}
+
+/* The heap of a worker; NULL: the caller is the host, or runs its items inline. */
+static struct fp_heap *worker_heap(const struct forkpool *pool)
+{
+	if (pool->mode == FORKPOOL_INLINE || fp_pool_caller(pool) != FP_CALLER_WORKER)
+		return NULL;
+	return &fp_self->heap;
 }
 
 static void *allocate(struct forkpool *pool, size_t align, size_t size, int *zeroed)
 {
 	int err = check_caller(pool);
+	struct fp_heap *heap;
 	void *p = NULL;
 
-	if (!err && (align == 0 || (align & (align - 1)) || align > ALIGN_MOST))
-		err = EINVAL;
-	if (!err)
-		err = -fp_arena_alloc(pool->arena, align, size, &p, zeroed);
+	if (!err) {
+		heap = worker_heap(pool);
+		err = heap ? -fp_heap_alloc(heap, align, size, &p, zeroed)
+			   : -fp_arena_alloc(pool->arena, align, size, &p, zeroed);
+	}
 	if (!err)
 		return p;
 	errno = err;
@@ -69,7 +69,15 @@ void *forkpool_shm_aligned_alloc(struct forkpool *pool, size_t align, size_t siz
 
 void forkpool_shm_free(struct forkpool *pool, void *ptr)
 {
-	if (ptr && check_caller(pool) == 0)
+	struct fp_heap *heap;
+	uint64_t pages;
+
+	if (!ptr || check_caller(pool))
+		return;
+	heap = worker_heap(pool);
+	if (heap)
+		fp_heap_free(heap, ptr, &pages);
+	else
 		fp_arena_free(pool->arena, ptr);
 }
 

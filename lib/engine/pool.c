@@ -241,9 +241,10 @@ void fp_pool_set_spin(struct forkpool *pool, uint32_t workers)
 static int make_segment(struct fp_segment *seg, const struct fp_pool_config *config)
 {
 	size_t size = config->arena_size ? config->arena_size : fp_arena_default();
+	const struct fp_backing backing = { config->backing, config->huge_pages };
 	int err;
 
-	while ((err = fp_segment_create(seg, config->max_workers, size)) == -ENOMEM &&
+	while ((err = fp_segment_create(seg, config->max_workers, size, &backing)) == -ENOMEM &&
 	       !config->arena_size && size > ARENA_ENOUGH)
 		size /= 2;
 	return err;
@@ -280,6 +281,7 @@ static int keep_files(struct forkpool *pool, const struct fp_pool_config *config
 static int init(struct forkpool *pool, const struct fp_pool_config *config)
 {
 	struct fp_segment *seg = &pool->crew.seg;
+	struct fp_heap_place heap;
 	int err;
 
 	pool->mode = config->mode;
@@ -301,9 +303,10 @@ static int init(struct forkpool *pool, const struct fp_pool_config *config)
 		err = make_segment(seg, config);
 	if (!err)
 		fp_store_rlx(&seg->ctl->crew, config->workers);
-	if (!err)
-		err = fp_arena_create(&pool->arena, seg->fd, (off_t)seg->geo.ctl_size,
-				      seg->arena, seg->arena_size);
+	if (!err) {
+		heap = fp_segment_heap(seg, true);
+		err = fp_arena_create(&pool->arena, &heap);
+	}
 	if (!err)
 		err = make_token(pool);
 	if (!err)

@@ -31,6 +31,8 @@ struct fp_pool_config {
 	int64_t grace;			/* 0 = the default */
 	void (*log)(void *log_arg, int level, const char *text);
 	void *log_arg;
+	bool huge_pages;
+	int backing;			/* FORKPOOL_BACKING_... */
 };
 
 /* A job slot from the host's side. */

@@ -42,6 +42,7 @@
 
 #include <forkpool.h>
 
+#include "shm/mend.h"
 #include "task/cancel.h"
 #include "task/claim.h"
 #include "task/outcome.h"
@@ -148,6 +149,7 @@ struct verdict {
 	uint64_t from;		/* the rest starts here */
 	uint64_t batch;
 	bool started;		/* there is a suspect */
+	bool lost;		/* and it has not ended */
 };
 
 static void find_suspect(const struct fp_crew *crew, const struct claim *c,
@@ -163,6 +165,7 @@ static void find_suspect(const struct fp_crew *crew, const struct claim *c,
 	v->end = fp_min(low + fp_word_end(c->word), job->desc.count);
 	v->pos = fp_load_rlx(&w->pos);
 	v->started = v->pos >= v->begin && v->pos < v->end;
+	v->lost = false;
 	v->to = v->started ? v->pos + fp_min(fp_max(span, 1), v->end - v->pos) : v->begin;
 	v->from = v->begin;
 	v->batch = fp_load_rlx(&c->slot.regions[c->region].batch);
@@ -207,6 +210,7 @@ static bool judge(const struct claim *c, struct fp_attempts *attempts,
 		v->from = v->to;
 		return true;
 	}
+	v->lost = true;
 	if (again && v->to - v->pos == 1)
 		return judge_retry(c, attempts, d, v);
 	if (again) {
@@ -264,6 +268,23 @@ static void give_back(const struct fp_crew *crew, const struct claim *c,
 		fp_store_sc(c->at, fp_word(gen, FP_SPLIT, sub, end));
 }
 
+/* What the dead worker allocated in an item that has not ended is freed, before anybody can know how it ended. */
+static void mend_heap(const struct fp_crew *crew, uint32_t id, bool lost)
+{
+	const struct fp_heap_place place = fp_segment_heap(&crew->seg, false);
+	const struct fp_note note = fp_note_of(fp_segment_worker(&crew->seg, id), id);
+	struct fp_units units;
+
+	fp_units_view(&units, &place, FP_HEAP_NURSERY);
+	fp_heap_mend(&units, id, lost ? &note : NULL);
+}
+
+static enum fp_recovered idle(const struct fp_crew *crew, uint32_t id)
+{
+	mend_heap(crew, id, false);
+	return FP_RECOVERED_IDLE;
+}
+
 static enum fp_recovered recover(const struct fp_crew *crew,
 				 struct fp_attempts *attempts,
 				 const struct fp_death *death)
@@ -274,11 +295,11 @@ static enum fp_recovered recover(const struct fp_crew *crew,
 	uint32_t sub;
 
 	if (!read_claim(crew, death->id, &c))
-		return FP_RECOVERED_IDLE;
+		return idle(crew, death->id);
 	if (fp_word_state(c.word) == FP_DONE)
 		finish_again(crew, &c);
 	if (!c.held)
-		return FP_RECOVERED_IDLE;
+		return idle(crew, death->id);
 	sub = reopens(crew, &c) ? c.region
 		: fp_sub_find(&crew->seg, &c.slot, c.tops, c.jobgen,
 			      fp_first_sub(geo, geo->workers), geo->spares);
@@ -287,6 +308,7 @@ static enum fp_recovered recover(const struct fp_crew *crew,
 	find_suspect(crew, &c, death->id, &v);
 	if (!judge(&c, attempts, death, &v))
 		return FP_RECOVERED_LATER;
+	mend_heap(crew, death->id, v.lost);
 	give_back(crew, &c, sub, &v);
 	return v.started ? FP_RECOVERED_ITEM : FP_RECOVERED_CLAIM;
 }

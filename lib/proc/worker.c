@@ -201,6 +201,8 @@ static void say_started(const struct fp_crew *crew)
 static void enter(struct fp_self *self, const struct fp_crew *crew, unsigned id,
 		  bool process)
 {
+	struct fp_heap_place heap;
+
 	*self = (struct fp_self){
 		.crew = crew,
 		.shared = fp_segment_worker(&crew->seg, id),
@@ -214,6 +216,8 @@ static void enter(struct fp_self *self, const struct fp_crew *crew, unsigned id,
 		},
 	};
 	self->runner.claimer.me = self->shared;
+	heap = fp_segment_heap(&crew->seg, false);
+	fp_heap_open(&self->heap, &heap, id, self->shared);
 	fp_self = self;
 	/* A CPU that was taken from us since is no reason to fail. */
 	if (crew->cpus_count)

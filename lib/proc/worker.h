@@ -4,6 +4,7 @@
 #define FP_PROC_WORKER_H
 
 #include "proc/crew.h"
+#include "shm/heap.h"
 #include "task/run.h"
 
 /* The worker that this thread is. */
@@ -16,6 +17,7 @@ struct fp_self {
 	unsigned crowded;		/* yields in a row in which somebody else ran */
 	int64_t stay_until;		/* no move to another CPU before that */
 	struct fp_runner runner;
+	struct fp_heap heap;		/* where its items allocate */
 };
 
 /*

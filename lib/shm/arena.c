@@ -1,78 +1,79 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What.  The host's allocator of user data in the segment.  Large blocks are
- * extents of pages (extent.c), small ones objects in slabs (slab.c) that lie in
- * extents of their own; memory for them is taken in the file before they are
- * handed out (room.c).
+ * What.  The host's side of the shared heap: its threads allocate as one owner,
+ * memory is taken through the file (room.c), and what lies idle is given back.
+ *
+ * Usage.  Any host thread.
  *
  * Invariants.
- * I1. No word of ours lies in the arena, and no byte of the arena is read or
- *     written here: what a worker scribbles can't mislead the host.
- * I2. Every page of a used extent is taken in the file.
- * I3. idle counts the pages that are taken and not in use; but for those that
- *     could not be given back it is at most IDLE_MAX.
+ * I1 What the host believes of memory it has taken itself: no word in the segment
+ *    can make it touch a page that has none.
+ * I2 After a free at most IDLE_MAX pages of free units have memory, but for those
+ *    that could not be given back, and those that workers freed since.
+ * I3 Memory of a unit is given back only while the host holds its word as CLAIM,
+ *    and its `room` is clear.
  *
- * Locking.  One mutex guards all, but that the holder of an extent (used, or
- * leaving) takes and gives back its room without: those calls are slow, and
- * others need not wait for them.  The mutex orders the holders of a page, one
- * after the other.
+ * Progress.  The lock is taken to get another slab and to give memory back.
+ *
+ * If the owner dies.  With the host everything ends.
  */
 #include "shm/arena.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
-#include "base/bits.h"
-#include "shm/extent.h"
-#include "shm/room.h"
-#include "shm/slab.h"
+#include "os/sys.h"
 
-#define ALIGN_MAX	((size_t)1 << 30)
-
-/* Freed memory that is kept for the next allocation. */
+/* Freed memory that is kept for the next allocation, in pages. */
 #define IDLE_MAX	((64u << 20) / FP_PAGE)
 
+/* One call gives back so many units at most: large calls hold locks in the kernel for long. */
+#define PIECE		128u
+
 struct fp_arena {
-	pthread_mutex_t lock;
-	char *base;
-	size_t size;
-	uint32_t idle;
-	struct fp_extents extents;
+	struct fp_heap heap;
 	struct fp_room room;
-	struct fp_slabs slabs;
+	pthread_mutex_t lock;
+	pthread_mutex_t giving;		/* one thread at a time gives memory back */
+	fp_a64 idle;			/* pages freed since the last count: a guess */
 };
 
 /* ---- Create and destroy ---------------------------------------------------- */
 
-static int parts_init(struct fp_arena *a, int fd, off_t off)
+static int parts_init(struct fp_arena *a, const struct fp_heap_place *at)
 {
-	uint32_t count = a->size / FP_PAGE;
-	int err = fp_extents_init(&a->extents, (uintptr_t)a->base / FP_PAGE, count);
+	void *recorded;
+	int err = fp_room_init(&a->room, at->fd, at->off, (uint32_t)(at->size / FP_PAGE));
 
 	if (!err)
-		err = fp_room_init(&a->room, fd, off, count);
-	if (!err)
-		err = fp_slabs_init(&a->slabs, a->base, a->size);
-	return err;
+		err = fp_sys.map(&recorded, NULL, a->heap.units.count, PROT_READ | PROT_WRITE,
+				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (err)
+		return err;
+	a->heap.units.room = &a->room;
+	a->heap.units.recorded = recorded;
+	return 0;
 }
 
-int fp_arena_create(struct fp_arena **ret, int fd, off_t off, void *base,
-		    size_t size)
+int fp_arena_create(struct fp_arena **ret, const struct fp_heap_place *at)
 {
 	struct fp_arena *a;
 	int err;
 
-	if (!size || size / FP_PAGE >= FP_NO_PAGE || off < 0 ||
-	    (size | off | (uintptr_t)base) % FP_PAGE)
+	if (!at->size || at->off < 0 || at->ctl_off < 0 ||
+	    (at->size | (size_t)at->off | (size_t)at->ctl_off | (uintptr_t)at->ctl) % FP_PAGE ||
+	    at->size / fp_units_size(at->size) >= FP_UNITS_MAX || at->size / FP_PAGE >= UINT32_MAX ||
+	    (uintptr_t)at->base % fp_units_size(at->size))
 		return -EINVAL;
 	a = calloc(1, sizeof(*a));
 	if (!a)
 		return -ENOMEM;
 	pthread_mutex_init(&a->lock, NULL);
-	a->base = base;
-	a->size = size;
-	err = parts_init(a, fd, off);
+	pthread_mutex_init(&a->giving, NULL);
+	fp_heap_open(&a->heap, at, FP_HEAP_HOST, NULL);
+	a->heap.lock = &a->lock;
+	err = parts_init(a, at);
 	if (err) {
 		fp_arena_destroy(a);
 		return err;
@@ -89,138 +90,84 @@ void fp_arena_destroy(struct fp_arena *a)
 {
 	if (!a)
 		return;
-	fp_slabs_fini(&a->slabs);
+	if (a->heap.units.recorded)
+		fp_sys.unmap(a->heap.units.recorded, a->heap.units.count);
 	fp_room_fini(&a->room);
-	fp_extents_fini(&a->extents);
 	free(a);
 }
 
-/* ---- Pages ----------------------------------------------------------------- */
+/* ---- Idle memory ------------------------------------------------------------ */
 
-static void *page_address(const struct fp_arena *a, uint32_t page)
+static uint64_t room_of(uint64_t w)
 {
-	return a->base + (size_t)page * FP_PAGE;
+	return (uint32_t)__builtin_popcount(fp_unit_room(w));
 }
 
-/* Addresses for n pages; *taken becomes how many of them have memory. */
-static uint32_t pages_reserve(struct fp_arena *a, uint64_t n, uint64_t align,
-			      uint32_t *taken)
+/* The units [i, i + n) are held.  Their pages' memory goes back, if the kernel takes it. */
+static bool give_held(struct fp_arena *a, uint32_t i, uint32_t n)
 {
-	uint32_t first;
+	struct fp_units *u = &a->heap.units;
+	uint32_t first = i * u->pages, end = (uint32_t)fp_min((i + n) * (uint64_t)u->pages, a->room.count);
+	uint16_t before[PIECE];
+	uint32_t k;
+	bool gone;
 
-	pthread_mutex_lock(&a->lock);
-	first = fp_extents_take(&a->extents, n, align);
-	if (first != FP_NO_PAGE) {
-		*taken = fp_room_count(&a->room, first, n);
-		a->idle -= *taken;
+	for (k = 0; k < n; k++) {
+		before[k] = (uint16_t)fp_unit_room(fp_load_rlx(&u->units[i + k].word));
+		fp_unit_set_room(u, i + k, 0);
 	}
-	pthread_mutex_unlock(&a->lock);
-	return first;
-}
-
-/* Gives back the memory of all free pages. */
-static void idle_purge(struct fp_arena *a)
-{
-	const struct fp_page *pages = a->extents.pages;
-
-	pthread_mutex_lock(&a->lock);
-	for (uint32_t p = 0; a->idle && p < a->extents.count; p += pages[p].len)
-		if (pages[p].kind == FP_PAGE_FREE)
-			a->idle -= fp_room_drop(&a->room, p, pages[p].len);
-	pthread_mutex_unlock(&a->lock);
-}
-
-/* Before the file system counts as full, what we keep for later goes back. */
-static int pages_populate(struct fp_arena *a, uint32_t first, uint32_t n)
-{
-	if (!fp_room_take(&a->room, first, n))
-		return 0;
-	idle_purge(a);
-	return fp_room_take(&a->room, first, n);
-}
-
-/* What was reserved is not wanted after all. */
-static void pages_cancel(struct fp_arena *a, uint32_t first, uint32_t taken)
-{
-	pthread_mutex_lock(&a->lock);
-	fp_extents_leave(&a->extents, first);
-	fp_extents_give(&a->extents, first);
-	a->idle += taken;
-	pthread_mutex_unlock(&a->lock);
-}
-
-static int pages_alloc(struct fp_arena *a, uint64_t n, uint64_t align,
-		       void **ret, int *fresh)
-{
-	uint32_t taken, first = pages_reserve(a, n, align, &taken);
-
-	if (first == FP_NO_PAGE)
-		return -ENOMEM;
-	if (taken < n && pages_populate(a, first, n)) {
-		pages_cancel(a, first, taken);
-		return -ENOMEM;
+	gone = fp_room_give(&a->room, first, end - first) == 0;
+	for (k = 0; k < n; k++) {
+		if (!gone)
+			fp_unit_set_room(u, i + k, before[k]);
+		fp_units_clear(u, i + k);
 	}
-	*ret = page_address(a, first);
-	*fresh = !taken;
-	return 0;
+	return gone;
 }
 
-/*
- * How many of n pages that become free are too many to keep.  They count as gone
- * at once, so that threads that free at the same time don't all give them back.
- */
-static uint32_t idle_add(struct fp_arena *a, uint32_t n)
+/* Holds free units that have memory, from the one before `end` downwards; how many. */
+static uint32_t hold_some(struct fp_arena *a, uint32_t end, uint64_t pages, uint64_t *held)
 {
-	uint32_t excess = 0;
+	struct fp_units *u = &a->heap.units;
+	uint32_t n = 0;
+	uint64_t w;
 
-	a->idle += n;
-	if (a->idle > IDLE_MAX)
-		excess = fp_min(a->idle - IDLE_MAX, n);
-	a->idle -= excess;
-	return excess;
-}
-
-/* Called with the lock, which it lets go while the kernel is at work. */
-static int pages_free(struct fp_arena *a, void *ptr)
-{
-	uint32_t first = ((char *)ptr - a->base) / FP_PAGE, n = 0, excess;
-
-	if ((uintptr_t)ptr % FP_PAGE == 0)
-		n = fp_extents_leave(&a->extents, first);
-	if (!n)
-		return -EINVAL;
-	excess = idle_add(a, n);
-	if (excess) {
-		pthread_mutex_unlock(&a->lock);
-		excess -= fp_room_drop(&a->room, first + n - excess, excess);
-		pthread_mutex_lock(&a->lock);
-		a->idle += excess;
+	for (*held = 0; n < PIECE && n < end && *held < pages; n++) {
+		w = fp_unit_load(u, end - 1 - n);
+		if (!fp_unit_room(w) || !fp_unit_hold(u, end - 1 - n, w))
+			break;
+		*held += room_of(w);
 	}
-	fp_extents_give(&a->extents, first);
-	return 0;
+	return n;
 }
 
-/* ---- Small objects ---------------------------------------------------------- */
-
-static int small_alloc(struct fp_arena *a, int class, void **ret)
+/* Gives back what free units have, the last ones first, but for `keep` pages. */
+static void idle_trim(struct fp_arena *a, uint64_t keep)
 {
-	void *pages = NULL, *object;
-	int err, fresh;
+	struct fp_heap_count count;
+	uint64_t held, idle;
+	uint32_t end, n;
 
-	pthread_mutex_lock(&a->lock);
-	object = fp_slab_take(&a->slabs, class);
-	pthread_mutex_unlock(&a->lock);
-	if (!object) {
-		err = pages_alloc(a, FP_SLAB_PAGES, FP_SLAB_PAGES, &pages, &fresh);
-		if (err)
-			return err;
-		pthread_mutex_lock(&a->lock);
-		fp_slab_add(&a->slabs, class, pages);
-		object = fp_slab_take(&a->slabs, class);
-		pthread_mutex_unlock(&a->lock);
+	pthread_mutex_lock(&a->giving);
+	fp_heap_count(&a->heap.units, &count);
+	idle = count.idle;
+	for (end = fp_units_limit(&a->heap.units); end && idle > keep; end -= n ? n : 1) {
+		n = hold_some(a, end, idle - keep, &held);
+		if (n && give_held(a, end - n, n))
+			idle -= fp_min(held, idle);
 	}
-	*ret = object;
-	return 0;
+	fp_store_rlx(&a->idle, idle);
+	pthread_mutex_unlock(&a->giving);
+}
+
+/* A guess, since threads may overwrite each other's; the count tells the truth. */
+static void idle_add(struct fp_arena *a, uint64_t pages)
+{
+	uint64_t idle = fp_load_rlx(&a->idle) + pages;
+
+	fp_store_rlx(&a->idle, idle);
+	if (idle > IDLE_MAX)
+		idle_trim(a, IDLE_MAX);
 }
 
 /* ---- What others call -------------------------------------------------------- */
@@ -228,50 +175,36 @@ static int small_alloc(struct fp_arena *a, int class, void **ret)
 int fp_arena_alloc(struct fp_arena *a, size_t align, size_t size, void **ret,
 		   int *zeroed)
 {
-	int class, fresh = 0, err = -ENOMEM;
+	int err = fp_heap_alloc(&a->heap, align, size, ret, zeroed);
 
-	if (!align || align & (align - 1) || align > ALIGN_MAX)
-		return -EINVAL;
-	if (size > a->size)
-		return -ENOMEM;
-	class = fp_slab_class(align, size);
-	if (class >= 0)
-		err = small_alloc(a, class, ret);
-	/* Where no slab fits any more, a page may. */
-	if (err)
-		err = pages_alloc(a, fp_max(fp_div_up(size, FP_PAGE), 1),
-				  fp_div_up(align, FP_PAGE), ret, &fresh);
-	if (!err && zeroed)
-		*zeroed = fresh;
-	return err;
+	if (err != -ENOMEM || size > a->heap.units.at.size)
+		return err;
+	/* Before the arena, or the file system, counts as full, what is kept for later goes back. */
+	fp_heap_trim(&a->heap);
+	idle_trim(a, 0);
+	return fp_heap_alloc(&a->heap, align, size, ret, zeroed);
 }
 
 int fp_arena_free(struct fp_arena *a, void *ptr)
 {
-	struct fp_slab *slab;
-	void *pages = NULL;
-	int err = 0;
+	uint64_t pages = 0;
+	int err = fp_heap_free(&a->heap, ptr, &pages);
 
-	if (!fp_inside(a->base, a->size, ptr, 1))
-		return -EINVAL;
-	pthread_mutex_lock(&a->lock);
-	slab = fp_slab_find(&a->slabs, ptr);
-	if (slab)
-		err = fp_slab_give(&a->slabs, slab, ptr, &pages);
-	else
-		pages = ptr;
 	if (pages)
-		err = pages_free(a, pages);
-	pthread_mutex_unlock(&a->lock);
+		idle_add(a, pages);
 	return err;
 }
 
 size_t fp_arena_largest(struct fp_arena *a)
 {
-	size_t pages;
+	struct fp_units *u = &a->heap.units;
+	size_t run = 0, most = 0;
+	uint32_t i;
 
-	pthread_mutex_lock(&a->lock);
-	pages = fp_extents_largest(&a->extents);
-	pthread_mutex_unlock(&a->lock);
-	return pages * FP_PAGE;
+	fp_heap_trim(&a->heap);
+	for (i = 0; i < u->count; i++) {
+		run = fp_unit_kind(fp_unit_load(u, i)) == FP_UNIT_FREE ? run + fp_unit_bytes(u, i) : 0;
+		most = fp_max(most, run);
+	}
+	return most;
 }

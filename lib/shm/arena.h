@@ -1,19 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The host's allocator of user data in the segment; see arena.c. */
+/* The host's side of the shared heap; see arena.c. */
 #ifndef FP_SHM_ARENA_H
 #define FP_SHM_ARENA_H
 
-#include <stddef.h>
-#include <sys/types.h>
+#include "shm/heap.h"
 
 struct fp_arena;
 
-/*
- * Manages [base, base + size), which maps fd from file offset off on; all four
- * are multiples of FP_PAGE.  No room of the file has been taken yet.  0 or -errno.
- */
-int fp_arena_create(struct fp_arena **ret, int fd, off_t off, void *base,
-		    size_t size);
+/* The heap at `at`, all of it free, with no memory taken yet.  0 or -errno. */
+int fp_arena_create(struct fp_arena **ret, const struct fp_heap_place *at);
 void fp_arena_destroy(struct fp_arena *arena);		/* NULL is fine */
 
 /*

@@ -12,6 +12,7 @@
  *		words of the root's log     [tops]
  *		words of the tops' logs     [FP_TOP_WORDS], cut into equal parts
  *		words of the subs' logs     [subs][FP_SUB_WORDS]
+ *	the heap's words, for each unit of the arena (heapwords.h)
  *	arena
  *
  * No pointer stands among the control words but those of a job's description
@@ -30,6 +31,7 @@
 
 #include "base/atomic.h"
 #include "base/bits.h"
+#include "shm/heapwords.h"
 
 #define FP_MAGIC	0x6c6f6f706b726f66ull	/* "forkpool", little-endian */
 #define FP_LAYOUT	2u			/* raised when anything below changes */
@@ -252,6 +254,7 @@ struct fp_worker {
 	fp_a64 intent;			/* the claim it tried or holds */
 	fp_a64 chunks;			/* chunks it settled, over all its lives */
 	fp_a64 limit;			/* until when what it runs may run, on the monotonic clock; 0 = no limit */
+	fp_a64 runs;			/* chunks it began to run, over all its lives */
 
 	FP_ALIGNED fp_a32 state;	/* enum fp_worker_state */
 	fp_a32 pid;
@@ -317,6 +320,7 @@ struct fp_ctl {
 	FP_ALIGNED fp_a32 life;		/* the nursery's robust futex: its tid, then FUTEX_OWNER_DIED */
 
 	struct fp_log log;
+	FP_ALIGNED fp_a64 heap_limit;	/* units of the arena whose words have memory; raised by whoever allocates */
 };
 
 _Static_assert(offsetof(struct fp_ctl, magic) == 0, "the magic comes first");
@@ -337,6 +341,7 @@ struct fp_geometry {
 	uint32_t ids;			/* 1 + tops + own * workers + spares */
 	size_t worker_off, slot_off, slot_stride;
 	size_t region_off, root_off, top_off, sub_off;	/* inside a slot */
+	size_t heap_off;		/* the heap's words; known with the arena's size */
 	size_t ctl_size;		/* control in all, whole pages */
 };
 

@@ -85,17 +85,11 @@ int fp_room_take(struct fp_room *r, uint32_t first, uint32_t n)
 	return 0;
 }
 
-uint32_t fp_room_drop(struct fp_room *r, uint32_t first, uint32_t n)
+int fp_room_give(struct fp_room *r, uint32_t first, uint32_t n)
 {
-	uint32_t end = first + n, at, stop, dropped = 0;
+	int err = file_call(r, fp_sys.punch, first, first + n);
 
-	for (at = find(r, first, end, TAKEN); at < end;
-	     at = find(r, stop, end, TAKEN)) {
-		stop = find(r, at, end, BARE);
-		if (file_call(r, fp_sys.punch, at, stop))
-			continue;
-		memset(r->taken + at, BARE, stop - at);
-		dropped += stop - at;
-	}
-	return dropped;
+	if (!err)
+		memset(r->taken + first, BARE, n);
+	return err;
 }

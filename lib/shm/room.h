@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which pages of the arena have memory.
+ * Which pages of the arena have memory, as far as this process, the host, has taken it.
  *
  * Room is taken in the file before a page is handed out, so that a full file
  * system is an error of the allocation and not a SIGBUS when somebody writes.
  * A byte for each page notes what has been taken and is not asked for again.
  *
- * Whoever holds an extent may call this for its pages without a lock: bytes, not
+ * Whoever holds the units may call this for its pages without a lock: bytes, not
  * bits, keep neighbours apart.
  */
 #ifndef FP_SHM_ROOM_H
@@ -32,7 +32,7 @@ uint32_t fp_room_count(const struct fp_room *r, uint32_t first, uint32_t n);
 /* Takes them all, or none more than before; 0 or -errno. */
 int fp_room_take(struct fp_room *r, uint32_t first, uint32_t n);
 
-/* Gives back those that are taken; how many it could. */
-uint32_t fp_room_drop(struct fp_room *r, uint32_t first, uint32_t n);
+/* Gives back what they have, whoever took it; 0 or -errno. */
+int fp_room_give(struct fp_room *r, uint32_t first, uint32_t n);
 
 #endif

@@ -26,8 +26,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <forkpool.h>
+
 #include "os/sys.h"
 
+#define HUGE		((size_t)2 << 20)
 #define SHM_DIR		"/dev/shm"
 #define OWN_SUBS	4u	/* sub-regions of a worker; half of it for very many */
 #define SPARES_BASE	64u
@@ -117,13 +120,15 @@ static int check_limit(size_t size)
 	return 0;
 }
 
-static int open_object(size_t size, size_t arena_size, bool *memfd)
+static int open_object(size_t size, size_t arena_size, int backing, bool *memfd)
 {
-	int err = check_limit(size);
-	int fd = err ? err : open_posix(arena_size);
+	int err = check_limit(size), fd = err;
 
 	*memfd = false;
-	if (!err && fd < 0) {
+	if (!err && backing != FORKPOOL_BACKING_MEMFD)
+		fd = open_posix(arena_size);
+	if (!err && (backing == FORKPOOL_BACKING_MEMFD ||
+		     (fd < 0 && backing == FORKPOOL_BACKING_AUTO))) {
 		fd = fp_sys.memfd("forkpool");
 		*memfd = true;
 	}
@@ -158,33 +163,73 @@ static void describe(struct fp_segment *seg)
 	ctl->magic = FP_MAGIC;
 }
 
-int fp_segment_create(struct fp_segment *seg, uint32_t workers, size_t arena_size)
+/* At a multiple of align: a unit of the heap, and a huge page, begin at a multiple of their size. */
+static int map_aligned(void **ret, size_t size, size_t align, int fd)
 {
-	size_t size;
+	char *raw, *base;
+	void *p;
+	int err = fp_sys.map(&p, NULL, size + align, PROT_NONE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (err)
+		return err;
+	raw = p;
+	base = raw + (-(uintptr_t)raw & (align - 1));
+	err = fp_sys.map(ret, base, size, PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd, 0);
+	if (err) {
+		fp_sys.unmap(raw, size + align);
+		return err;
+	}
+	if (base > raw)
+		fp_sys.unmap(raw, (size_t)(base - raw));
+	fp_sys.unmap(base + size, align - (size_t)(base - raw));
+	return 0;
+}
+
+/* Sizes and places; *align is what the whole and the arena are multiples of. */
+static int plan(struct fp_segment *seg, size_t arena_size, size_t *size, size_t *align)
+{
+	struct fp_geometry *geo = &seg->geo;
+
+	seg->arena_size = fp_round_up(arena_size, FP_PAGE);
+	if (seg->arena_size < arena_size || seg->arena_size > (size_t)INT64_MAX / 2)
+		return -ENOMEM;
+	*align = seg->arena_size >= HUGE ? HUGE : fp_units_size(seg->arena_size);
+	geo->heap_off = geo->ctl_size;
+	geo->ctl_size = fp_round_up(geo->heap_off + fp_units_ctl_size(seg->arena_size), *align);
+	*size = geo->ctl_size + seg->arena_size;
+	return *size > (size_t)INT64_MAX - *align ? -ENOMEM : 0;
+}
+
+int fp_segment_create(struct fp_segment *seg, uint32_t workers, size_t arena_size,
+		      const struct fp_backing *backing)
+{
+	size_t size, align;
 	void *base;
 	int err;
 
 	memset(seg, 0, sizeof(*seg));
 	fp_geometry_init(&seg->geo, workers);
-	seg->arena_size = fp_round_up(arena_size, FP_PAGE);
-	if (seg->arena_size < arena_size ||
-	    __builtin_add_overflow(seg->geo.ctl_size, seg->arena_size, &size) ||
-	    size > (size_t)INT64_MAX)
-		return -ENOMEM;
-
-	seg->fd = open_object(size, seg->arena_size, &seg->memfd);
+	err = plan(seg, arena_size, &size, &align);
+	if (err)
+		return err;
+	seg->fd = open_object(size, seg->arena_size,
+			      backing ? backing->kind : FORKPOOL_BACKING_AUTO, &seg->memfd);
 	if (seg->fd < 0)
 		return seg->fd;
 	err = fp_sys.allocate(seg->fd, 0, (off_t)seg->geo.slot_off);
 	if (!err)
-		err = fp_sys.map(&base, NULL, size, PROT_READ | PROT_WRITE,
-				 MAP_SHARED | MAP_NORESERVE, seg->fd, 0);
+		err = map_aligned(&base, size, align, seg->fd);
 	if (err) {
 		fp_sys.close(seg->fd);
 		return err;
 	}
 	seg->ctl = base;
 	seg->arena = (char *)base + seg->geo.ctl_size;
+	/* Advice: a kernel, or a file system, without huge pages does without. */
+	if (backing && backing->huge)
+		fp_sys.advise(seg->arena, seg->arena_size, MADV_HUGEPAGE);
 	describe(seg);
 	return 0;
 }
@@ -244,6 +289,19 @@ uint32_t fp_segment_crew(const struct fp_segment *seg)
 	uint32_t n = fp_load_rlx(&seg->ctl->crew);
 
 	return n && n <= seg->geo.workers ? n : seg->geo.workers;
+}
+
+struct fp_heap_place fp_segment_heap(const struct fp_segment *seg, bool host)
+{
+	return (struct fp_heap_place){
+		.limit = &seg->ctl->heap_limit,
+		.ctl = (char *)seg->ctl + seg->geo.heap_off,
+		.base = seg->arena,
+		.size = seg->arena_size,
+		.fd = host ? seg->fd : -1,
+		.ctl_off = (off_t)seg->geo.heap_off,
+		.off = (off_t)seg->geo.ctl_size,
+	};
 }
 
 bool fp_segment_owns(const struct fp_segment *seg, const void *ptr, size_t size)

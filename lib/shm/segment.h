@@ -3,7 +3,7 @@
 #ifndef FP_SHM_SEGMENT_H
 #define FP_SHM_SEGMENT_H
 
-#include "shm/layout.h"
+#include "shm/units.h"
 
 /* A process's handle; children inherit it by fork.  Never in the segment itself. */
 struct fp_segment {
@@ -28,8 +28,18 @@ void fp_geometry_init(struct fp_geometry *geo, uint32_t workers);
 /* Bytes of an arena when the user names none: a quarter of RAM, within RLIMIT_FSIZE. */
 size_t fp_arena_default(void);
 
-/* Makes and maps the segment, for so many workers at most; slots have no room yet.  0 or -errno. */
-int fp_segment_create(struct fp_segment *seg, uint32_t workers, size_t arena_size);
+/* What the arena lies on, and whether huge pages are asked for; zeros are the defaults. */
+struct fp_backing {
+	int kind;			/* FORKPOOL_BACKING_... */
+	bool huge;
+};
+
+/*
+ * Makes and maps the segment, for so many workers at most; slots have no room yet.
+ * backing NULL: the defaults.  0 or -errno.
+ */
+int fp_segment_create(struct fp_segment *seg, uint32_t workers, size_t arena_size,
+		      const struct fp_backing *backing);
 void fp_segment_destroy(struct fp_segment *seg);
 
 /* The same in a child forked later, where the control part is not mapped: something else may lie there. */
@@ -43,6 +53,8 @@ struct fp_worker *fp_segment_worker(const struct fp_segment *seg, uint32_t id);
 
 /* How many workers there are to be now: a number for sharing out work, not for finding things. */
 uint32_t fp_segment_crew(const struct fp_segment *seg);
+/* The heap in it, as the host sees it (host), or anybody else. */
+struct fp_heap_place fp_segment_heap(const struct fp_segment *seg, bool host);
 
 /* Does [ptr, ptr + size) lie in the arena? */
 bool fp_segment_owns(const struct fp_segment *seg, const void *ptr, size_t size);

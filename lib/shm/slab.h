@@ -1,63 +1,67 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Small objects: slabs of FP_SLAB_PAGES pages, each cut into objects of one size.
- *
- * What is free is written in records of our own, never in the slabs, where a
- * worker could scribble on it.  Slabs are aligned to their size, so the record
- * of an address is found by a division.  The caller brings the lock, and the
- * pages.
- */
+/* Small objects: a unit cut into objects of one size; see slab.c. */
 #ifndef FP_SHM_SLAB_H
 #define FP_SHM_SLAB_H
 
 #include <stddef.h>
-#include <stdint.h>
 
-#include "base/bits.h"
+#include "shm/units.h"
 
-#define FP_SLAB_PAGES	16u
-#define FP_SLAB_SIZE	(FP_SLAB_PAGES * FP_PAGE)
-#define FP_SLAB_GRAIN	16u	/* the smallest object, and the least alignment */
-#define FP_SLAB_CLASSES	24
-#define FP_SLAB_WORDS	(FP_SLAB_SIZE / FP_SLAB_GRAIN / 64)
+#define FP_SLAB_CLASSES	40	/* the largest is half of a large unit */
 
-struct fp_slab {
-	uint32_t size;		/* of an object; 0: no slab here */
-	uint32_t class;
-	uint32_t free_count;
-	uint32_t prev, next;	/* among those of a class that have free objects */
-	uint32_t hint;		/* no word before this one has a free object */
-	uint64_t free[FP_SLAB_WORDS];
+/* Which item allocates; pos is FP_POS_NONE outside of items. */
+struct fp_note {
+	uint64_t run, pos;
 };
 
-struct fp_slabs {
-	struct fp_slab *table;	/* by (address - base) / FP_SLAB_SIZE */
-	size_t count;
-	uintptr_t base;
-	uint32_t open[FP_SLAB_CLASSES];	/* first of the list of a class */
-};
+static inline struct fp_note fp_note_of(const struct fp_worker *me, uint32_t id)
+{
+	return (struct fp_note){ fp_load_rlx(&me->runs) << 11 | id, fp_load_rlx(&me->pos) };
+}
 
-/* For addresses in [base, base + size); 0 or -errno. */
-int fp_slabs_init(struct fp_slabs *s, const void *base, size_t size);
-void fp_slabs_fini(struct fp_slabs *s);
+size_t fp_slab_size(uint32_t class);
 
-/* The class for such objects; -1: too large, take pages. */
-int fp_slab_class(size_t align, size_t size);
+/* The class for such objects; -1: too large, take units. */
+int fp_slab_class(const struct fp_units *u, size_t align, size_t size);
 
-/* An object of a slab that is there; NULL: none is free, add a slab. */
-void *fp_slab_take(struct fp_slabs *s, int class);
+/* Objects of the slab that unit i is, or would be. */
+uint32_t fp_slab_objects(const struct fp_units *u, uint32_t i, uint32_t class);
 
-/* FP_SLAB_PAGES pages, aligned to their size, become a slab. */
-void fp_slab_add(struct fp_slabs *s, int class, void *pages);
-
-/* The slab around ptr; NULL if there is none. */
-struct fp_slab *fp_slab_find(struct fp_slabs *s, const void *ptr);
+/* What a caller's fast path remembers of a slab: {tag:32, unit:32}; 0 = none. */
+uint64_t fp_slab_handle(struct fp_units *u, uint32_t i);
 
 /*
- * 0, or -EINVAL: ptr is no object that is in use.  *empty becomes the pages of
- * the slab if this was its last object: it is no slab any more, free the pages.
+ * An object; NULL: none is free, or the slab is no more what it was.  *hint is
+ * where the search begins.  note NULL: frees nothing at a death.
  */
-int fp_slab_give(struct fp_slabs *s, struct fp_slab *slab, void *ptr,
-		 void **empty);
+void *fp_slab_take(struct fp_units *u, uint64_t handle, uint32_t class, fp_a32 *hint,
+		   const struct fp_note *note);
+
+/* The claimed unit i becomes a slab of ours.  0 or -ENOMEM. */
+int fp_slab_make(struct fp_units *u, uint32_t i, uint32_t class);
+
+/* Our slab of that class with so many free objects (at least 1), of the units [from, to); FP_NO_UNIT. */
+uint32_t fp_slab_find(struct fp_units *u, uint32_t class, uint32_t least, uint32_t from,
+		      uint32_t to);
+
+/* 0, 1: with it the slab was given back; -EINVAL: no object that is in use is there.  w is the word of unit i. */
+int fp_slab_give(struct fp_units *u, uint32_t i, uint64_t w, size_t offset);
+
+/* Gives the slab back, if it is empty and its owner does not keep it; true: done. */
+bool fp_slab_retire(struct fp_units *u, uint32_t i);
+
+/* Goes on where a dead process was retiring one. */
+void fp_slab_retire_on(struct fp_units *u, uint32_t i);
+
+/* Its owner will not allocate here any more, for the time being. */
+void fp_slab_let_go(struct fp_units *u, uint64_t handle);
+
+/* For the nursery: frees what the item allocated, if it is the one in the note. */
+void fp_slab_drop_fresh(struct fp_units *u, uint32_t i, uint32_t class, const struct fp_note *note);
+
+/* Objects in use. */
+uint32_t fp_slab_used(struct fp_units *u, uint32_t i, uint32_t class);
+
+fp_a64 *fp_slab_words(const struct fp_units *u, uint32_t i);
 
 #endif

@@ -15,6 +15,7 @@
  * I5 A region whose parent's word is DONE is closed and all DONE.
  * I6 The top regions lie end to end; when the job is DONE they are too, and no
  *    sub-region is named any more.
+ * I7 The heap's units are what shm/mend.c says of them.
  *
  * Words change while it looks.  What one look finds wrong counts only if it is
  * still wrong in many more, a little apart: a slot that a host thread fills
@@ -29,6 +30,7 @@
 #include <stdio.h>
 
 #include "os/sys.h"
+#include "shm/mend.h"
 #include "task/claim.h"
 
 #define LOOKS		40
@@ -324,9 +326,26 @@ static bool workers_sound(const struct fp_segment *seg, char *text, size_t size)
 	return true;
 }
 
+/* I7. */
+static bool heap_sound(const struct fp_segment *seg, char *text, size_t size)
+{
+	const struct fp_heap_place place = fp_segment_heap(seg, false);
+	struct fp_units units;
+	int i;
+
+	fp_units_view(&units, &place, FP_HEAP_NURSERY);
+	for (i = 0; i < LOOKS; i++) {
+		if (!fp_heap_check(&units, seg->geo.workers, text, size))
+			return true;
+		pause_a_little();
+	}
+	return false;
+}
+
 const char *fp_check(const struct fp_segment *seg, char *text, size_t size)
 {
-	bool sound = header_sound(seg, text, size) && workers_sound(seg, text, size);
+	bool sound = header_sound(seg, text, size) && workers_sound(seg, text, size) &&
+		     heap_sound(seg, text, size);
 	/* CHECK-A1: slots that have had a job; pairs with JOB-A1. */
 	uint64_t active = sound ? fp_load_acq(&seg->ctl->active) : 0;
 

@@ -13,6 +13,8 @@
  *    rest back.
  * I3 What the items printed is flushed, and what is to be known of them written
  *    down, before the chunk's word leaves RUN.
+ * I4 `runs` changes while pos names no item, before the first one: with pos it
+ *    names the item to the heap.
  *
  * Progress.  Nothing here waits.  If the owner dies: proc/recover.c.
  */
@@ -240,6 +242,7 @@ bool fp_run_chunk(struct fp_runner *r, struct fp_chunk *chunk)
 
 	if (!r->now)
 		r->now = fp_sys.clock();
+	fp_store_rlx(&c->me->runs, fp_load_rlx(&c->me->runs) + 1);
 	at = run_strides(r, chunk, &split, &leave);
 	measure(r, chunk, at - chunk->begin);
 	r->ran += at - chunk->begin;

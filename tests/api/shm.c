@@ -2,6 +2,7 @@
 /* Shared memory: given, refused, seen by workers at one address, and given back. */
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 
 #include "api/api.h"
@@ -204,32 +205,231 @@ START_TEST(workers_follow_pointers)
 }
 END_TEST
 
-static int try_all(void *arg, const void *in, void *out)
+/* Allocates its result, and hands the pointer back. */
+static int make_string(void *arg, const void *in, void *out)
+{
+	size_t size = *(const size_t *)in;
+	struct forkpool *p = forkpool_current();
+	char *block = forkpool_shm_alloc(p, size), *passing = forkpool_shm_calloc(p, size, 2);
+
+	(void)arg;
+	if (!block || !passing || passing[0] || passing[2 * size - 1] ||
+	    !forkpool_shm_owns(p, block))
+		return 1;
+	forkpool_shm_free(p, passing);
+	memset(block, (int)size, size);
+	*(char **)out = block;
+	return 0;
+}
+
+START_TEST(items_allocate_their_results)
+{
+	enum { N = 300 };
+	static size_t sizes[N];
+	char *out[N];
+	size_t i, k;
+
+	for (i = 0; i < N; i++)
+		sizes[i] = i % 10 ? i * 7 + 1 : i * 3000 + 1;
+	ck_assert_int_eq(FORKPOOL_MAP(pool, make_string, sizes, out, N), 0);
+	for (i = 0; i < N; i++) {
+		CHECK_EACH(forkpool_shm_owns(pool, out[i]));
+		for (k = 0; k < sizes[i]; k++)
+			CHECK_EACH(out[i][k] == (char)sizes[i]);
+	}
+	for (i = 0; i < N; i++)
+		for (k = 0; k < i; k++)
+			CHECK_EACH(out[i] + sizes[i] <= out[k] || out[k] + sizes[k] <= out[i]);
+	for (i = 0; i < N; i++)
+		forkpool_shm_free(pool, out[i]);
+}
+END_TEST
+
+static int free_one(void *arg, const void *in, void *out)
 {
 	struct forkpool *p = forkpool_current();
+	void *block = *(void *const *)in;
+	int own;
+
+	(void)arg;
+	(void)out;
+	/* Twice, and what was never a block. */
+	forkpool_shm_free(p, block);
+	forkpool_shm_free(p, block);
+	forkpool_shm_free(p, &own);
+	forkpool_shm_free(p, (char *)block + 1);
+	forkpool_shm_free(p, NULL);
+	return 0;
+}
+
+/* All of the arena, by blocks that somebody else allocated and somebody else freed. */
+START_TEST(anybody_frees)
+{
+	enum { N = 200 };
+	static size_t sizes[N];
+	char *out[N];
+	void *all;
+	int i, round;
+
+	for (i = 0; i < N; i++)
+		sizes[i] = i % 2 ? 100 : 200000;
+	for (round = 0; round < 20; round++) {
+		ck_assert_int_eq(FORKPOOL_MAP(pool, make_string, sizes, out, N), 0);
+		ck_assert_int_eq(forkpool_map(pool, free_one, out, sizeof(out[0]), NULL, 0, N, NULL), 0);
+	}
+	/* What is left is at most what the workers keep for the next time. */
+	all = forkpool_shm_alloc(pool, 200 << 20);
+	ck_assert_ptr_nonnull(all);
+	forkpool_shm_free(pool, all);
+}
+END_TEST
+
+static int try_the_impossible(void *arg, const void *in, void *out)
+{
+	struct forkpool *p = forkpool_current();
+	void *none;
 	int wrong = 0;
 
 	(void)in;
 	(void)out;
 	errno = 0;
-	wrong += forkpool_shm_alloc(p, 8) || errno != ENOSYS;
+	wrong += forkpool_shm_alloc(p, (size_t)1 << 40) || errno != ENOMEM;
 	errno = 0;
-	wrong += forkpool_shm_calloc(p, 8, 8) || errno != ENOSYS;
+	wrong += forkpool_shm_calloc(p, SIZE_MAX / 2, 3) || errno != ENOMEM;
 	errno = 0;
-	wrong += forkpool_shm_aligned_alloc(p, 8, 8) || errno != ENOSYS;
+	wrong += forkpool_shm_aligned_alloc(p, 3, 8) || errno != EINVAL;
 	wrong += !forkpool_shm_owns(p, arg) || forkpool_shm_owns(p, &wrong);
-	forkpool_shm_free(p, arg);
+	none = forkpool_shm_alloc(p, 0);
+	wrong += !none;
+	forkpool_shm_free(p, none);
+	none = forkpool_shm_aligned_alloc(p, 1 << 20, 10);
+	wrong += !none || (uintptr_t)none % (1 << 20);
+	forkpool_shm_free(p, none);
 	return wrong;
 }
 
-START_TEST(workers_do_not_allocate_yet)
+START_TEST(workers_get_the_same_errors)
 {
-	char *p = forkpool_shm_alloc(pool, 40), *q;
+	char *p = forkpool_shm_alloc(pool, 40);
 	FORKPOOL_JOB_OPTS(opts, .arg = p);
 
-	ck_assert_int_eq(forkpool_map(pool, try_all, NULL, 0, NULL, 0, 5, &opts), 0);
-	q = forkpool_shm_alloc(pool, 40);
-	ck_assert_ptr_ne(p, q);
+	ck_assert_int_eq(forkpool_map(pool, try_the_impossible, NULL, 0, NULL, 0, 5, &opts), 0);
+	forkpool_shm_free(pool, p);
+}
+END_TEST
+
+/* Some die with what they have allocated. */
+static int allocate_and_maybe_die(void *arg, const void *in, void *out)
+{
+	struct forkpool *p = forkpool_current();
+	size_t i = *(const size_t *)in;
+	char *large = forkpool_shm_alloc(p, 3 << 20), *small = forkpool_shm_alloc(p, 100);
+
+	if (!large || !small)
+		return 1;
+	large[0] = small[0] = (char)i;
+	if (i % (size_t)(uintptr_t)arg == 0)
+		raise(SIGKILL);
+	*(char **)out = small;
+	forkpool_shm_free(p, large);
+	return 0;
+}
+
+/* 256 MiB would not last for these, were they not freed. */
+START_TEST(what_a_dead_item_allocated_is_gone)
+{
+	enum { N = 400 };
+	static size_t in[N];
+	static struct forkpool_status st[N];
+	char *out[N];
+	size_t i;
+	FORKPOOL_JOB_OPTS(opts, .arg = (void *)2, .arg_as_is = 1, .status = st);
+
+	if (!test_processes())
+		return;
+	for (i = 0; i < N; i++)
+		in[i] = i;
+	ck_assert_int_eq(forkpool_map(pool, allocate_and_maybe_die, in, sizeof(in[0]), out,
+				      sizeof(out[0]), N, &opts), -FORKPOOL_ECRASHED);
+	for (i = 0; i < N; i++) {
+		ck_assert_int_eq(st[i].outcome, i % 2 ? FORKPOOL_ITEM_OK : FORKPOOL_ITEM_CRASHED);
+		if (i % 2)
+			CHECK_EACH(out[i][0] == (char)i);
+	}
+	for (i = 1; i < N; i += 2)
+		forkpool_shm_free(pool, out[i]);
+}
+END_TEST
+
+static int hold_in_hook(void *arg, unsigned id, void **state)
+{
+	(void)id;
+	*state = forkpool_shm_alloc(forkpool_current(), 1000);
+	if (*state)
+		*(char *)*state = *(char *)arg;
+	return *state ? 0 : -ENOMEM;
+}
+
+static void release_in_hook(void *arg, unsigned id, void *state)
+{
+	(void)arg;
+	(void)id;
+	forkpool_shm_free(forkpool_current(), state);
+}
+
+static int read_state(void *arg, const void *in, void *out)
+{
+	(void)arg;
+	(void)in;
+	*(char *)out = *(char *)forkpool_worker_state();
+	return 0;
+}
+
+START_TEST(hooks_allocate)
+{
+	static char seven = 7;
+	char out[20];
+	struct forkpool *p;
+	int i;
+	FORKPOOL_OPTS(opts, .workers = 2, .worker_init = hold_in_hook,
+		      .worker_exit = release_in_hook, .worker_arg = &seven);
+
+	ck_assert_int_eq(forkpool_create(&p, &opts), 0);
+	ck_assert_int_eq(forkpool_map(p, read_state, NULL, 0, out, 1, 20, NULL), 0);
+	for (i = 0; i < 20; i++)
+		CHECK_EACH(out[i] == 7);
+	ck_assert_int_eq(forkpool_close(p), 0);
+	ck_assert_int_eq(forkpool_join(p, -1), 0);
+	forkpool_destroy(p);
+}
+END_TEST
+
+START_TEST(backings)
+{
+	int backing, huge;
+	struct forkpool *p, *none = pool;
+	char *block;
+
+	for (backing = FORKPOOL_BACKING_AUTO; backing <= FORKPOOL_BACKING_MEMFD; backing++)
+		for (huge = 0; huge <= 1; huge++) {
+			FORKPOOL_OPTS(opts, .workers = 1, .arena_size = 8 << 20,
+				      .huge_pages = huge, .backing = backing);
+
+			ck_assert_int_eq(forkpool_create(&p, &opts), 0);
+			block = forkpool_shm_calloc(p, 1, 5 << 20);
+			ck_assert_ptr_nonnull(block);
+			block[(5 << 20) - 1] = 1;
+			forkpool_destroy(p);
+		}
+	FORKPOOL_OPTS(bad, .backing = 3);
+	ck_assert_int_eq(forkpool_create(&none, &bad), -EINVAL);
+	FORKPOOL_OPTS(negative, .huge_pages = -1);
+	ck_assert_int_eq(forkpool_create(&none, &negative), -EINVAL);
+	/* /dev/shm has less room than that; a memfd does not ask. */
+	FORKPOOL_OPTS(large, .workers = 1, .arena_size = (size_t)1 << 42,
+		      .backing = FORKPOOL_BACKING_SHM);
+	ck_assert_int_eq(forkpool_create(&none, &large), -ENOSPC);
+	ck_assert_ptr_eq(none, pool);
 }
 END_TEST
 
@@ -307,7 +507,12 @@ int main(void)
 	tcase_add_test(tc, calloc_is_zero_where_others_were);
 	tcase_add_test(tc, wrong_frees_are_harmless);
 	tcase_add_test(tc, workers_follow_pointers);
-	tcase_add_test(tc, workers_do_not_allocate_yet);
+	tcase_add_test(tc, items_allocate_their_results);
+	tcase_add_test(tc, anybody_frees);
+	tcase_add_test(tc, workers_get_the_same_errors);
+	tcase_add_test(tc, what_a_dead_item_allocated_is_gone);
+	tcase_add_test(tc, hooks_allocate);
+	tcase_add_test(tc, backings);
 	tcase_add_test(tc, threads_allocate_at_the_same_time);
 	tcase_add_test(tc, all_of_the_arena);
 	return test_main(suite);

@@ -9,7 +9,8 @@
  * well when it goes on; or it does not go on, and with limits in time the job
  * ends all the same, with one item lost at most.  Some jobs are cancelled before
  * or after that: then each item has run or is not started at all, and the job must
- * end.  k = 0, 1, 2 ... to the end of the path; a sample of
+ * end.  Of what items allocate, nothing is lost either way, and nothing of the item
+ * that was.  k = 0, 1, 2 ... to the end of the path; a sample of
  * them, unless FORKPOOL_TORTURE is set.
  */
 #include <errno.h>
@@ -25,6 +26,7 @@
 
 #include "engine/slots.h"
 #include "os/sys.h"
+#include "shm/mend.h"
 #include "sync/idle.h"
 #include "task/cancel.h"
 #include "task/check.h"
@@ -63,6 +65,8 @@ static struct {
 	uint32_t victim;
 	struct trace traces[2];
 	bool published;
+
+	struct fp_heap_count before;
 
 	/* Sums. */
 	unsigned points, crashes, missed, stops;
@@ -162,7 +166,7 @@ static void publish(void)
 	const struct path *p = h.path;
 	bool ranges = p->flags & FP_JOB_RANGE;
 	const struct fp_job_desc desc = {
-		.fn = ranges ? FN(range) : FN(item),
+		.fn = ranges ? FN(range) : p->heap ? FN(heap_item) : FN(item),
 		.flags = p->flags,
 		.retries = p->retries,
 		.arg = h.sh,
@@ -303,6 +307,57 @@ static void cancel(enum cancel moment)
 		fp_job_cancel(h.seg, h.slot->index, h.slot->gen);
 }
 
+/* ---- What items allocate ---------------------------------------------------------------------- */
+
+static void heap_count(struct fp_heap_count *ret)
+{
+	const struct fp_heap_place place = fp_segment_heap(h.seg, false);
+	struct fp_units units;
+
+	fp_units_view(&units, &place, FP_HEAP_NURSERY);
+	fp_heap_count(&units, ret);
+}
+
+static void heap_begin(void)
+{
+	uint32_t i;
+
+	heap_count(&h.before);
+	for (i = 0; i < h.path->count; i++)
+		h.sh->given[i] = h.path->retries ? NULL : forkpool_shm_alloc(h.pool, RUN);
+}
+
+/* Whether a lost item had freed what it was given, the unit's word tells: nobody else's run is the host's. */
+static void free_given(void *given)
+{
+	const struct fp_heap_place place = fp_segment_heap(h.seg, false);
+	struct fp_units units;
+	uint64_t w;
+
+	fp_units_view(&units, &place, FP_HEAP_NURSERY);
+	w = given ? fp_unit_load(&units, (uint32_t)(((char *)given - place.base) >> units.shift)) : 0;
+	if (fp_unit_kind(w) == FP_UNIT_RUN && fp_unit_by(w) == FP_HEAP_HOST)
+		forkpool_shm_free(h.pool, given);
+}
+
+/* After the job: what its items handed on is freed, and then nothing is left. */
+static void heap_end(void)
+{
+	struct fp_heap_count now;
+	uint32_t i, k;
+
+	for (i = 0; i < h.path->count; i++) {
+		for (k = 0; k < 2 && h.sh->status[i].outcome == FORKPOOL_ITEM_OK; k++)
+			forkpool_shm_free(h.pool, h.sh->block[i][k]);
+		free_given(h.sh->given[i]);
+	}
+	heap_count(&now);
+	EXPECT(now.runs == h.before.runs && now.objects == h.before.objects && !now.passing,
+	       "%d runs, %d objects are left, %d pass", (int)(now.runs - h.before.runs),
+	       (int)(now.objects - h.before.objects), (int)now.passing);
+	expect_sound();
+}
+
 /* ---- Taking a worker to a point --------------------------------------------------------------- */
 
 static void seize_all(void)
@@ -379,6 +434,8 @@ static int take(const struct path *p, unsigned k)
 	pool_open(p->workers);
 	await_rest();
 	clear();
+	if (p->heap)
+		heap_begin();
 	h.victim = k % p->workers;
 	seize_all();
 	if (!go_to_start()) {
@@ -386,6 +443,8 @@ static int take(const struct path *p, unsigned k)
 		release_others();
 		publish();
 		await_job();
+		if (p->heap)
+			heap_end();
 		h.missed++;
 		return -1;
 	}
@@ -412,6 +471,8 @@ static int kill_at(const struct path *p, unsigned k)
 	release_others();
 	await_job();
 	h.crashes += expect_all();
+	if (p->heap)
+		heap_end();
 	return n;
 }
 
@@ -472,6 +533,8 @@ static int stop_at(const struct path *p, unsigned k)
 	kill(h.traces[h.victim].pid, SIGCONT);
 	await_job();
 	EXPECT(!expect_all(), "%s", "an item was lost by a stop");
+	if (p->heap)
+		heap_end();
 	h.stops++;
 	return n;
 }
@@ -511,79 +574,7 @@ static const struct path hangs_paths[] = {
 
 #define HANGS	((int)(sizeof(hangs_paths) / sizeof(hangs_paths[0])))
 
-static const struct path paths[] = {
-	{ "claim the only item", FN(fp_claim), 0, FIRST, true, 1, .count = 1 },
-	{ "claim", FN(fp_claim), 0, FIRST, true, 2, .count = 40, .chunk = 5 },
-	{ "claim among others", FN(fp_claim), 0, FIRST, false, 2, .count = 60, .chunk = 1,
-	  .item_ns = 20000 },
-	{ "claim where nothing may be left", FN(fp_claim), 0, FIRST, false, 2, .count = 1,
-	  .item_ns = 300000 },
-	{ "run all there is", FN(fp_run_chunk), 0, FIRST, true, 1, .count = 3, .chunk = 3 },
-	{ "run", FN(fp_run_chunk), 0, FIRST, true, 2, .count = 12, .chunk = 3 },
-	{ "run with retries", FN(fp_run_chunk), 0, FIRST, true, 2, .count = 12, .chunk = 3,
-	  .retries = 3 },
-	{ "run a range", FN(fp_run_chunk), 0, FIRST, true, 2, .count = 64, .chunk = 16,
-	  .flags = FP_JOB_RANGE },
-	{ "run a range with retries", FN(fp_run_chunk), 0, FIRST, true, 2, .count = 64,
-	  .chunk = 16, .flags = FP_JOB_RANGE, .retries = 3 },
-	{ "run with limits", FN(fp_run_chunk), 0, FIRST, true, 2, .count = 12, .chunk = 3,
-	  .timeout = FAR },
-	{ "run a range with limits and retries", FN(fp_run_chunk), 0, FIRST, true, 2, .count = 64,
-	  .chunk = 16, .flags = FP_JOB_RANGE, .retries = 3, .timeout = FAR },
-	{ "end an item with a limit, and begin the next", FN(fp_limit_end), FN(fp_run_chunk),
-	  FIRST, true, 2, .count = 12, .chunk = 3, .timeout = FAR },
-	{ "park behind an item", FN(fp_limit_end), 0, FIRST, true, 2, .count = 12, .chunk = 3,
-	  .timeout = FAR, .condemned = true },
-	{ "park before a chunk", FN(fp_limit_boundary), 0, FIRST, true, 2, .count = 12,
-	  .chunk = 3, .condemned = true },
-	{ "finish", FN(fp_claim_finish), 0, FIRST, false, 2, .count = 8, .chunk = 1,
-	  .item_ns = 20000 },
-	{ "finish, and go on to the next", FN(fp_claim_finish), FN(fp_run_chunk), FIRST, true, 2,
-	  .count = 40, .chunk = 4 },
-	{ "finish, and go to sleep", FN(fp_claim_finish), FN(fp_run_chunk), FIRST, true, 1,
-	  .count = 1 },
-	{ "finish, and go to sleep", FN(fp_claim_finish), FN(fp_run_chunk), FIRST, true, 2,
-	  .count = 1 },
-	{ "split", FN(fp_claim_split), FN(fp_run_chunk), FIRST, true, 2, .count = 60,
-	  .chunk = 30, .item_ns = 20000 },
-	{ "split with retries", FN(fp_claim_split), FN(fp_claim), FIRST, true, 2, .count = 60,
-	  .chunk = 30, .item_ns = 20000, .retries = 3 },
-	{ "split a range", FN(fp_claim_split), FN(fp_run_chunk), FIRST, true, 2, .count = 64,
-	  .chunk = 32, .item_ns = 20000, .flags = FP_JOB_RANGE, .retries = 2 },
-	/* A chunk that is split is not finished; so this is the innermost, and the job's last. */
-	{ "finish a sub-region, and all above", FN(fp_claim_finish), 0, FIRST, true, 2,
-	  .count = 12, .chunk = 12, .item_ns = 10000 },
-	{ "wake", FN(fp_wake_workers), 0, FIRST, true, 2, .count = 60, .chunk = 30,
-	  .item_ns = 20000 },
-	{ "give the rest back, and leave", FN(fp_claim_split), FN(end_of_work), FIRST, true, 1,
-	  .count = 30, .chunk = 30, .item_ns = 20000, .leave_at = 3 },
-	{ "give the rest back, and leave", FN(fp_claim_split), FN(end_of_work), FIRST, true, 2,
-	  .count = 30, .chunk = 30, .item_ns = 20000, .leave_at = 1 },
-	{ "leave between chunks", FN(fp_claim_finish), FN(end_of_work), FIRST, true, 2,
-	  .count = 2, .chunk = 1, .item_ns = 20000, .leave_at = 1 },
-	{ "go to sleep", FN(fp_park_prepare), FN(fp_run_chunk), LAST, false, 1, .count = 5 },
-	{ "go to sleep", FN(fp_park_prepare), FN(fp_run_chunk), LAST, false, 2, .count = 20,
-	  .chunk = 2 },
-	{ "sleep, wake up and claim", FN(fp_park_prepare), FN(fp_run_chunk), ASLEEP, true, 1,
-	  .count = 4, .chunk = 2 },
-	{ "sleep, wake up and claim", FN(fp_park_prepare), FN(fp_run_chunk), ASLEEP, true, 2,
-	  .count = 40, .chunk = 5 },
-	{ "claim what is cancelled", FN(fp_claim), 0, FIRST, true, 2, .count = 40, .chunk = 5,
-	  .cancel = AT_START },
-	{ "claim, then cancelled", FN(fp_claim), 0, FIRST, true, 2, .count = 40, .chunk = 5,
-	  .cancel = AT_END },
-	{ "run what is cancelled", FN(fp_run_chunk), 0, FIRST, true, 2, .count = 12, .chunk = 3,
-	  .cancel = AT_START },
-	{ "run, then cancelled", FN(fp_run_chunk), 0, FIRST, true, 2, .count = 12, .chunk = 3,
-	  .cancel = AT_END },
-	/* The worker itself settles what it has split off. */
-	{ "split what is cancelled", FN(fp_claim_split), FN(fp_park_prepare), FIRST, true, 2,
-	  .count = 60, .chunk = 30, .item_ns = 20000, .cancel = AT_START },
-	{ "split, then cancelled", FN(fp_claim_split), FN(fp_run_chunk), FIRST, true, 2,
-	  .count = 60, .chunk = 30, .item_ns = 20000, .cancel = AT_END },
-	{ "finish, then cancelled", FN(fp_claim_finish), FN(fp_run_chunk), FIRST, true, 2,
-	  .count = 40, .chunk = 4, .cancel = AT_END },
-};
+#include "torture/paths.h"
 
 #define PATHS	((int)(sizeof(paths) / sizeof(paths[0])))
 

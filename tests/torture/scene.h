@@ -9,6 +9,8 @@
 #include "proc/worker.h"
 
 #define MOST_ITEMS	256u
+#define RUN		9000u
+#define SMALL		2000u		/* two of these fill a unit of such an arena */
 
 /* In the segment. */
 struct shared {
@@ -16,6 +18,8 @@ struct shared {
 	uint32_t in[MOST_ITEMS], out[MOST_ITEMS];
 	struct forkpool_status status[MOST_ITEMS];
 	int64_t item_ns;
+	void *block[MOST_ITEMS][2];	/* that an item allocated */
+	void *given[MOST_ITEMS];	/* that it is to free */
 	uint32_t leave_at;	/* whoever runs this item (from 1 on) is asked to leave then */
 };
 
@@ -46,6 +50,7 @@ struct path {
 	bool condemned;		/* at the start of the path; let go after a stop */
 	uint32_t leave_at;
 	enum cancel cancel;
+	bool heap;		/* items allocate and free */
 };
 
 /* ---- Items ---------------------------------------------------------------------------------- */
@@ -70,6 +75,28 @@ static inline int item(void *arg, const void *in, void *out)
 	(void)out;
 	run_one(arg, *x);
 	return 0;
+}
+
+/* Makes slabs and runs, has some of each given back, and hands two blocks on. */
+static inline int heap_item(void *arg, const void *in, void *out)
+{
+	struct forkpool *pool = forkpool_current();
+	struct shared *sh = arg;
+	uint32_t i = *(const uint32_t *)in, k;
+	void *small[3], *large;
+
+	(void)out;
+	for (k = 0; k < 3; k++)
+		small[k] = forkpool_shm_alloc(pool, SMALL);
+	sh->block[i][0] = forkpool_shm_alloc(pool, RUN);
+	large = forkpool_shm_calloc(pool, 1, RUN);
+	for (k = 0; k < 2; k++)
+		forkpool_shm_free(pool, small[k]);
+	forkpool_shm_free(pool, large);
+	forkpool_shm_free(pool, sh->given[i]);
+	sh->block[i][1] = small[2];
+	run_one(sh, i);
+	return !small[2] || !large || !sh->block[i][0];
 }
 
 static inline int range(void *arg, size_t begin, size_t end)

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What.  The shared heap as one process uses it: small objects from slabs that it
+ * owns (slab.c), larger blocks as runs of units (units.c).
+ *
+ * Usage.  Workers through a struct fp_heap of their own; the host's threads
+ * through one for all of them (arena.c).
+ *
+ * Invariants.
+ * I1 No word of ours lies in the arena, and no byte of the arena is read or
+ *    written here: what anybody scribbles there misleads nobody.
+ * I2 `current` names a slab by unit and tag: in a slab that was given back
+ *    meanwhile nothing is allocated.
+ * I3 A worker notes in what it allocates which item it is in (struct fp_note).
+ *
+ * Progress.  The host's threads take a lock to get another slab, no other owner
+ * does; nobody waits for another process.
+ *
+ * If the owner dies: shm/mend.c.
+ */
+#include "shm/heap.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define LOOKS		64u	/* units looked at for a slab before a new one is made */
+#define TRIES		8	/* slabs, where others are faster */
+#define FREE_PART	8u	/* a slab serves again when this part of it is free */
+
+void fp_heap_open(struct fp_heap *h, const struct fp_heap_place *at, uint32_t id,
+		  const struct fp_worker *me)
+{
+	memset(h, 0, sizeof(*h));
+	fp_units_view(&h->units, at, id);
+	h->me = me;
+}
+
+static void lock(struct fp_heap *h)
+{
+	if (h->lock)
+		pthread_mutex_lock(h->lock);
+}
+
+static void unlock(struct fp_heap *h)
+{
+	if (h->lock)
+		pthread_mutex_unlock(h->lock);
+}
+
+static struct fp_note note_of(const struct fp_heap *h)
+{
+	if (!h->me)
+		return (struct fp_note){ .pos = FP_POS_NONE };
+	return fp_note_of(h->me, h->units.id);
+}
+
+/* ---- Small objects ------------------------------------------------------------------ */
+
+static uint32_t slab_new(struct fp_heap *h, uint32_t class)
+{
+	struct fp_units *u = &h->units;
+	bool fresh;
+	uint32_t i = fp_units_claim(u, (size_t)1 << u->shift, 1, &fresh);
+
+	/* The last unit may be short; then it is got for what it has. */
+	if (i == FP_NO_UNIT)
+		i = fp_units_claim(u, fp_unit_bytes(u, u->count - 1), 1, &fresh);
+	if (i != FP_NO_UNIT && fp_slab_make(u, i, class)) {
+		fp_units_clear(u, i);
+		i = FP_NO_UNIT;
+	}
+	return i;
+}
+
+/* Another slab of ours: one that has got free objects, or a new one. */
+static uint32_t slab_next(struct fp_heap *h, uint32_t class)
+{
+	struct fp_units *u = &h->units;
+	uint32_t limit = fp_units_limit(u), from = fp_load_rlx(&h->cursor[class]), to, i;
+	uint32_t least = (uint32_t)fp_max(fp_slab_objects(u, 0, class) / FREE_PART, 1);
+
+	if (from >= limit)
+		from = 0;
+	to = (uint32_t)fp_min(from + LOOKS, limit);
+	i = fp_slab_find(u, class, least, from, to);
+	fp_store_rlx(&h->cursor[class], i == FP_NO_UNIT ? to : i + 1);
+	if (i == FP_NO_UNIT)
+		i = slab_new(h, class);
+	return i != FP_NO_UNIT ? i : fp_slab_find(u, class, 1, 0, limit);
+}
+
+/* In place of the slab `was`, unless another thread has seen to it. */
+static bool refill(struct fp_heap *h, uint32_t class, uint64_t was)
+{
+	uint32_t i;
+	bool ok = true;
+
+	lock(h);
+	if (fp_load_rlx(&h->current[class]) == was) {
+		i = slab_next(h, class);
+		ok = i != FP_NO_UNIT;
+		fp_store_rlx(&h->hint[class], 0);
+		/* HEAP-H1: the slab as it was made; pairs with HEAP-H2. */
+		fp_store_rel(&h->current[class], ok ? fp_slab_handle(&h->units, i) : 0);
+		if (was && (!ok || (uint32_t)was != i))
+			fp_slab_let_go(&h->units, was);
+	}
+	unlock(h);
+	return ok;
+}
+
+static void *small_alloc(struct fp_heap *h, uint32_t class)
+{
+	const struct fp_note note = note_of(h);
+	uint64_t handle;
+	void *p = NULL;
+	int i;
+
+	for (i = 0; i < TRIES && !p; i++) {
+		/* HEAP-H2: of another thread's slab; pairs with HEAP-H1. */
+		handle = fp_load_acq(&h->current[class]);
+		if (handle)
+			p = fp_slab_take(&h->units, handle, class, &h->hint[class],
+					 h->me ? &note : NULL);
+		if (!p && !refill(h, class, handle))
+			break;
+	}
+	return p;
+}
+
+/* ---- Runs ------------------------------------------------------------------------------ */
+
+static void *run_alloc(struct fp_heap *h, size_t align, size_t size, int *zeroed)
+{
+	struct fp_units *u = &h->units;
+	const struct fp_note note = note_of(h);
+	bool fresh = false;
+	uint32_t i = fp_units_claim(u, size, align, &fresh);
+
+	if (i == FP_NO_UNIT)
+		return NULL;
+	fp_store_rlx(&u->units[i].run, note.run);
+	fp_store_rlx(&u->units[i].pos, note.pos);
+	fp_units_publish(u, i, FP_UNIT_RUN, 0);
+	if (zeroed)
+		*zeroed = fresh;
+	return u->at.base + ((size_t)i << u->shift);
+}
+
+/* ---- What others call -------------------------------------------------------------------- */
+
+int fp_heap_alloc(struct fp_heap *h, size_t align, size_t size, void **ret, int *zeroed)
+{
+	void *p = NULL;
+	int class;
+
+	if (!align || align & (align - 1) || align > FP_HEAP_ALIGN_MOST)
+		return -EINVAL;
+	if (size > h->units.at.size)
+		return -ENOMEM;
+	class = fp_slab_class(&h->units, align, size);
+	if (class >= 0) {
+		p = small_alloc(h, (uint32_t)class);
+		if (p && zeroed)
+			*zeroed = 0;
+	}
+	/* Where no slab fits any more, a unit's rest may: the last one is short. */
+	if (!p)
+		p = run_alloc(h, align, size, zeroed);
+	if (!p)
+		return -ENOMEM;
+	*ret = p;
+	return 0;
+}
+
+int fp_heap_free(struct fp_heap *h, const void *ptr, uint64_t *pages)
+{
+	struct fp_units *u = &h->units;
+	size_t offset = (uintptr_t)ptr - (uintptr_t)u->at.base;
+	size_t within = offset & (((size_t)1 << u->shift) - 1);
+	uint32_t i = (uint32_t)(offset >> u->shift);
+	uint64_t w;
+
+	if (offset >= u->at.size)
+		return -EINVAL;
+	w = fp_unit_load(u, i);
+	if (fp_likely(fp_unit_kind(w) == FP_UNIT_SLAB || fp_unit_kind(w) == FP_UNIT_SEAL)) {
+		int gone = fp_slab_give(u, i, w, within);
+
+		*pages = gone > 0 ? u->pages : 0;
+		return gone > 0 ? 0 : gone;
+	}
+	if (fp_unit_kind(w) != FP_UNIT_RUN || within || !fp_units_leave(u, i, w))
+		return -EINVAL;
+	*pages = (fp_unit_behind(u, i, w) - i) * (uint64_t)u->pages;
+	fp_units_clear(u, i);
+	return 0;
+}
+
+static void let_all_go(struct fp_heap *h)
+{
+	uint64_t was;
+	int class;
+
+	lock(h);
+	for (class = 0; class < FP_SLAB_CLASSES; class++) {
+		was = fp_load_rlx(&h->current[class]);
+		fp_store_rlx(&h->current[class], 0);
+		if (was)
+			fp_slab_let_go(&h->units, was);
+	}
+	unlock(h);
+}
+
+void fp_heap_trim(struct fp_heap *h)
+{
+	struct fp_units *u = &h->units;
+	uint32_t i, limit = fp_units_limit(u);
+	uint64_t w;
+
+	let_all_go(h);
+	for (i = 0; i < limit; i = fp_unit_behind(u, i, w)) {
+		w = fp_unit_load(u, i);
+		if (fp_unit_kind(w) == FP_UNIT_SLAB)
+			fp_slab_retire(u, i);
+	}
+}
+
+static void count_unit(struct fp_units *u, uint32_t i, uint64_t w, struct fp_heap_count *c)
+{
+	switch (fp_unit_kind(w)) {
+	case FP_UNIT_FREE:
+		c->idle += (uint32_t)__builtin_popcount(fp_unit_room(w));
+		return;
+	case FP_UNIT_RUN:
+		c->runs++;
+		break;
+	case FP_UNIT_SLAB:
+		c->slabs++;
+		if (fp_unit_class(w) < FP_SLAB_CLASSES && !fp_unit_record(u, i, false))
+			c->objects += fp_slab_used(u, i, fp_unit_class(w));
+		break;
+	default:
+		c->passing += fp_unit_kind(w) != FP_UNIT_BODY;
+	}
+	c->used++;
+}
+
+void fp_heap_count(struct fp_units *u, struct fp_heap_count *ret)
+{
+	uint32_t i, limit = fp_units_limit(u);
+
+	*ret = (struct fp_heap_count){ 0 };
+	for (i = 0; i < limit; i++)
+		count_unit(u, i, fp_unit_load(u, i), ret);
+}

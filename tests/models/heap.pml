@@ -1,0 +1,505 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The shared heap: nothing is lost and nothing is given twice, with workers that
+ * are killed between any two steps.  doc/design/heap.md tells the protocol; `run`
+ * runs this.  A stop is a step that comes late, so every search has it: nobody
+ * waits for anybody here.  Memory is sequentially consistent.
+ *
+ * PART 1, runs: NU units; a worker frees a block of anybody, or makes one of two
+ * units: head, body, publish, end of the item.  What it made in an item that it
+ * does not end is freed by the nursery.
+ *
+ * PART 2, slabs: one unit, two words of one object each.  Worker 0 and worker 1
+ * make it a slab, allocate, let it go, free what is in use, and give it back when
+ * it is empty.
+ *
+ * A dead worker's mending runs in its own process, after the death, step by step.
+ *
+ * -D: PART, CB kills, R rounds of each worker, M mutant.
+ */
+#ifndef PART
+#define PART 1
+#endif
+#ifndef CB
+#define CB 0
+#endif
+#ifndef R
+#define R 2
+#endif
+#ifndef M
+#define M 0
+#endif
+
+#define HEAD_FREE_FIRST		1	/* a run is freed from its first unit on */
+#define BLIND_MEND		2	/* the nursery frees units that don't point back */
+#define BODY_FIRST		3	/* a run is claimed from its last unit on */
+#define NO_LEAVE		4	/* freed without a swap that only one can win */
+#define NO_LEAVE_MEND		5	/* the nursery leaves half-freed runs */
+#define NO_KEEP_LOOK	6	/* who seals does not look at keep */
+#define NO_SECOND_LOOK	7	/* who opens a slab again does not look once more */
+#define FRESH_LATE	8	/* fresh after the bit */
+#define NOTE_EARLY	9	/* the note before fresh is clear */
+#define NO_SEAL_MEND	10	/* the nursery leaves slabs that the dead were sealing */
+#define NO_LOOK_BACK	11	/* an owner that finds its slab sealed goes without another look */
+#define NO_EMPTY_MEND	12	/* the nursery leaves empty slabs */
+#define KEEP_NO_TAG	13	/* keep is set and cleared whatever slab is there */
+#define TAG_LATE	14	/* the tag is read after the word says whose slab it is */
+
+#define FREE	0
+#define CLAIM	1
+#define BODY	2
+#define RUN	3
+#define LEAVE	4
+#define SLAB	5
+#define SEAL	6
+#define NURSERY	7
+#define NONE	9
+
+byte kills = CB;
+byte ended;
+
+/* Between two steps the worker may die; its mending does not. */
+#define STEP	if :: atomic { kills > 0 && !buried -> kills--; buried = true; goto dead } :: true fi
+
+#if PART == 1
+#ifndef NU
+#define NU 3
+#endif
+byte kind[NU], by[NU], val[NU], note[NU];
+bool used[NU];			/* somebody has been given this memory */
+
+inline clear(h)
+{
+#if M == HEAD_FREE_FIRST
+	atomic { assert(!used[h]); kind[h] = FREE }
+	STEP;
+#endif
+	atomic {
+		if
+		:: kind[h + 1] == BODY && val[h + 1] == h -> assert(!used[h + 1]); kind[h + 1] = FREE
+		:: else
+		fi
+	}
+#if M != HEAD_FREE_FIRST
+	STEP;
+	atomic { assert(!used[h]); kind[h] = FREE }
+#endif
+}
+
+proctype worker(byte me)
+{
+	byte round, s, item, i;
+	bool ok, buried;
+
+	do
+	:: round < R ->
+		round++;
+		item = 2 * round + me + 2;
+		ok = false;
+		if
+		:: s = 0
+		:: s = 1
+		fi;
+		STEP;
+		if
+		:: atomic { kind[s] == RUN && note[s] >= 100 ->	/* somebody handed it on */
+#if M != NO_LEAVE
+			kind[s] = LEAVE; by[s] = me;
+			used[s] = false; used[s + 1] = false; }
+#else
+			skip }
+			STEP;
+			atomic { assert(used[s]); kind[s] = LEAVE; by[s] = me;
+				used[s] = false; used[s + 1] = false }
+#endif
+			STEP;
+			clear(s)
+#if M == BODY_FIRST
+		:: atomic { kind[s + 1] == FREE -> kind[s + 1] = BODY; by[s + 1] = me; val[s + 1] = s }
+			STEP;
+			atomic {
+				if
+				:: kind[s] == FREE -> kind[s] = CLAIM; by[s] = me; ok = true
+				:: else -> kind[s + 1] = FREE
+				fi
+			}
+#else
+		:: atomic { kind[s] == FREE -> kind[s] = CLAIM; by[s] = me }
+			STEP;
+			atomic {
+				if
+				:: kind[s + 1] == FREE -> kind[s + 1] = BODY; by[s + 1] = me; val[s + 1] = s; ok = true
+				:: else
+				fi
+			}
+#endif
+			STEP;
+			if
+			:: !ok ->
+#if M != BODY_FIRST
+				clear(s)
+#else
+				skip
+#endif
+			:: else ->
+				note[s] = item;
+				STEP;
+				atomic {
+					kind[s] = RUN;
+					assert(!used[s] && !used[s + 1]);
+					used[s] = true; used[s + 1] = true
+				}
+				STEP;
+				/* The item ends, and its block is anybody's. */
+				atomic { note[s] = 100 + item; item = NONE }
+			fi
+		:: else
+		fi;
+		item = NONE
+	:: else -> break
+	od;
+	goto out;
+dead:
+	i = 0;
+	do
+	:: i < NU - 1 ->
+		ok = false;
+		atomic {
+			if
+#if M == NO_LEAVE_MEND
+			:: by[i] == me && kind[i] == CLAIM -> ok = true
+#else
+			:: by[i] == me && (kind[i] == CLAIM || kind[i] == LEAVE) -> ok = true
+#endif
+			:: by[i] == me && kind[i] == RUN && note[i] == item ->
+				kind[i] = LEAVE; by[i] = NURSERY; ok = true;
+				used[i] = false; used[i + 1] = false
+			:: else
+			fi
+		}
+		if
+		:: ok ->
+#if M == BLIND_MEND
+			atomic { assert(!used[i + 1]); kind[i + 1] = FREE }
+			atomic { assert(!used[i]); kind[i] = FREE }
+#else
+			clear(i)
+#endif
+		:: else
+		fi;
+		i++
+	:: else -> break
+	od;
+out:
+	ended++
+}
+
+init {
+	byte i;
+
+	atomic { run worker(0); run worker(1) }
+	ended == 2;
+	do
+	:: i < NU ->
+		assert(kind[i] == FREE || kind[i] == RUN || kind[i] == BODY);
+		assert(used[i] == (kind[i] != FREE));
+		assert(kind[i] != BODY || kind[val[i]] == RUN);
+		i++
+	:: else -> break
+	od
+}
+#endif
+
+#if PART == 2
+byte kind, by, owner;
+byte keep;		/* = tag: the owner allocates here */
+byte tag, note;
+byte wt[2];			/* tags of the two words; 0 = sealed */
+bool wb[2], fresh[2];
+byte user[2];			/* who has been given the object: NONE, an item, 100 = ended */
+
+#define EMPTY	(!wb[0] && !wb[1])
+#define KEPT	(keep == tag && tag != 0)
+
+#if M == KEEP_NO_TAG
+#define LET_GO(t) keep = 0
+#else
+#define LET_GO(t) atomic { if :: keep == t -> keep = 0 :: else fi }
+#endif
+
+/* From SEAL by us: gives the slab back, or opens it again. */
+inline retire_on()
+{
+	sealed = false;
+	t = tag;
+	if
+#if M != NO_KEEP_LOOK
+	:: KEPT
+#else
+	:: false
+#endif
+	:: else ->
+		k = 0;
+		sealed = true;
+		do
+		:: k < 2 && sealed ->
+			STEP;
+			atomic {
+				if
+				:: wt[k] == 0
+				:: wt[k] == t && !wb[k] -> wt[k] = 0
+				:: else -> sealed = false
+				fi
+			}
+			k++
+		:: else -> break
+		od
+	fi;
+	STEP;
+	if
+	:: sealed ->
+		atomic { assert(user[0] == NONE && user[1] == NONE); kind = FREE; by = 0 }
+	:: else ->
+		k = 0;
+		do
+		:: k < 2 ->
+			if
+			:: wt[k] == 0 -> wt[k] = t
+			:: else
+			fi;
+			STEP;
+			k++
+		:: else -> break
+		od;
+		atomic { kind = SLAB; by = owner }
+	fi
+}
+/* Where we see it empty and nobody keeps it; once more after it was opened again. */
+inline retire()
+{
+	do
+	:: true ->
+		go = false;
+		STEP;
+		if
+		:: kind != SLAB || KEPT -> break
+		:: else
+		fi;
+		STEP;
+		if
+		:: !EMPTY -> break
+		:: else
+		fi;
+		STEP;
+		atomic {
+			if
+			:: kind == SLAB -> owner = by; kind = SEAL; by = me; go = true
+			:: else
+			fi
+		}
+		if
+		:: !go -> break
+		:: else
+		fi;
+		STEP;
+		retire_on();
+#if M == NO_SECOND_LOOK
+		break
+#else
+		if
+		:: sealed -> break
+		:: else
+		fi
+#endif
+	od
+}
+
+inline note_it()
+{
+	if
+	:: note != item ->
+#if M == NOTE_EARLY
+		note = item; STEP;
+#else
+		note = 0; STEP;
+#endif
+		fresh[0] = false; STEP;
+		fresh[1] = false; STEP;
+		note = item; STEP
+	:: else
+	fi
+}
+
+proctype worker(byte me)
+{
+	byte round, item, mine, o, t, k;
+	bool sealed, go, had, ok, buried;
+
+	item = NONE;
+	do
+	:: round < R ->
+		round++;
+		item = 2 * round + me + 10;
+		STEP;
+		if
+		:: true ->	/* frees what has been handed on */
+			if
+			:: o = 0
+			:: o = 1
+			fi;
+			had = false;
+			atomic {
+				if
+				:: user[o] == 100 -> assert(wb[o]); user[o] = NONE; wb[o] = false; had = true
+				:: else
+				fi
+			}
+			if
+			:: had -> STEP; retire()
+			:: else
+			fi
+		:: true ->	/* allocates */
+			mine = 0;
+#if M != TAG_LATE
+			t = tag; STEP;
+#endif
+			if
+			:: kind == SLAB && by == me ->
+#if M == TAG_LATE
+				STEP; t = tag;
+#endif
+				STEP;
+#if M == KEEP_NO_TAG
+				keep = tag;
+#else
+				atomic {
+					if
+					:: keep < t -> keep = t
+					:: else
+					fi
+				}
+#endif
+				STEP;
+				if
+				:: kind == SLAB && by == me -> mine = tag
+				:: else -> LET_GO(t); STEP;
+#if M != NO_LOOK_BACK
+					retire()
+#endif
+				fi
+			:: atomic { kind == FREE -> kind = CLAIM; by = me }
+				STEP;
+				tag++; STEP;
+				wt[0] = tag; STEP;
+				wt[1] = tag; STEP;
+				note = 0; STEP;
+				keep = tag; STEP;
+				kind = SLAB; mine = tag
+			:: else
+			fi;
+			STEP;
+			if
+			:: mine ->
+				if
+				:: o = 0
+				:: o = 1
+				fi;
+				if
+				:: wt[o] == mine && !wb[o] ->
+					STEP;
+					note_it();
+#if M != FRESH_LATE
+					fresh[o] = true; STEP;
+#endif
+					ok = false;
+					atomic {
+						if
+						:: !wb[o] && wt[o] == mine ->
+							assert(user[o] == NONE && kind != FREE && kind != CLAIM);
+							wb[o] = true; user[o] = item; ok = true
+						:: else
+						fi
+					}
+#if M == FRESH_LATE
+					STEP; fresh[o] = true;
+#endif
+					STEP;
+					/* The item ends: what it allocated is anybody's. */
+					atomic {
+						item = NONE;
+						if
+						:: ok -> user[o] = 100
+						:: else
+						fi
+					}
+				:: else
+				fi;
+				STEP;
+				LET_GO(mine);
+				STEP;
+				retire()
+			:: else
+			fi
+		fi;
+		item = NONE
+	:: else -> break
+	od;
+	goto out;
+dead:
+	/* What it was sealing; its slab, and that which another one is sealing. */
+	go = false;
+#if M != NO_SEAL_MEND
+	if
+	:: kind == SEAL && by == me -> retire_on()
+	:: else
+	fi;
+#endif
+	t = tag;
+	if
+	:: (kind == SLAB && by == me) || (kind == SEAL && owner == me) ->
+		if
+		:: note == item && item != NONE ->
+			o = 0;
+			do
+			:: o < 2 ->
+				had = fresh[o];
+				atomic {
+					if
+					:: had && wb[o] && wt[o] == t ->
+						assert(user[o] != 100);
+						wb[o] = false;
+						user[o] = NONE
+					:: else
+					fi
+				}
+				o++
+			:: else -> break
+			od
+		:: else
+		fi;
+		LET_GO(t)
+	:: kind == CLAIM && by == me -> kind = FREE
+	:: else
+	fi;
+	me = NURSERY;
+#if M != NO_EMPTY_MEND
+	retire();	/* whosever it is: the dead may have cleared the last bit */
+#endif
+out:
+	ended++
+}
+
+init {
+	atomic { user[0] = NONE; user[1] = NONE; run worker(0); run worker(1) }
+	ended == 2;
+	assert(kind == FREE || kind == SLAB);
+	assert(kind == SLAB || (user[0] == NONE && user[1] == NONE));
+	if
+	:: kind == SLAB ->
+		assert(!EMPTY && !KEPT);
+		assert(wt[0] == tag && wt[1] == tag);
+		assert(wb[0] == (user[0] == 100) && wb[1] == (user[1] == 100))
+	:: else
+	fi
+}
+#endif
