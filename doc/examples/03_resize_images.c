@@ -501,6 +501,16 @@ static void parts_remove(const struct settings *s, const struct picture *picture
 			unlink(part);
 }
 
+static int map_all(struct forkpool *pool, const struct options *o, const struct picture *pictures,
+		   struct result *results, struct forkpool_status *status, size_t count,
+		   int64_t timeout)
+{
+	return FORKPOOL_MAP(pool, picture_resize, pictures, results, count,
+			    .arg = (void *)&o->settings, .arg_size = sizeof(o->settings),
+			    .status = status, .timeout = timeout,
+			    .on_progress = isatty(STDERR_FILENO) ? bar_draw : NULL);
+}
+
 static int resize_all(const struct options *o, const struct picture *pictures, size_t count)
 {
 	FORKPOOL_OPTS(pool_opts, .workers = o->workers);
@@ -510,10 +520,11 @@ static int resize_all(const struct options *o, const struct picture *pictures, s
 	int err = status && results ? forkpool_create(&pool, &pool_opts) : -ENOMEM;
 
 	if (!err) {
-		err = FORKPOOL_MAP(pool, picture_resize, pictures, results, count,
-				   .arg = (void *)&o->settings, .arg_size = sizeof(o->settings),
-				   .status = status, .timeout = (int64_t)(o->limit * NS_PER_S),
-				   .on_progress = isatty(STDERR_FILENO) ? bar_draw : NULL);
+		err = map_all(pool, o, pictures, results, status, count,
+			      (int64_t)(o->limit * NS_PER_S));
+		/* FORKPOOL_MODE says that nothing is to run in a process that can be killed. */
+		if (err == -ENOTSUP)
+			err = map_all(pool, o, pictures, results, status, count, 0);
 		forkpool_destroy(pool);
 	}
 	switch (err) {

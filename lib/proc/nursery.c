@@ -67,6 +67,7 @@ struct child {
 	int64_t due;			/* NONE: start then; UNSETTLED: try again then */
 	struct fp_death death;		/* UNSETTLED */
 	uint64_t chunks;		/* settled under this id before it started */
+	uint32_t growth;		/* number of the resize that it started for; 0 = none */
 	struct fp_charge charge;
 };
 
@@ -305,6 +306,7 @@ static void start_worker(struct nursery *n, uint32_t id)
 	clear_worker(w);
 	child->chunks = settled_by(n, id);
 	child->charge = (struct fp_charge){ .outcome = FORKPOOL_ITEM_OK };
+	child->growth = id >= n->staff.before ? n->staff.number : 0;
 	pid = fp_sys.fork();
 	if (pid == 0) {
 		if (n->host >= 0)
@@ -407,13 +409,23 @@ static void note_death(struct nursery *n, const struct child *child)
 		     d->code, fp_recover_busy(n->crew, d->id));
 }
 
-/* One that a resize has added, and that never came up: true when so. */
+/*
+ * One that a resize has added, and that never came up: true when so.  The first of
+ * them is the resize's answer; by the time the others end, another resize may be
+ * under way, which they say nothing about.
+ */
 static bool failed_to_grow(struct nursery *n, uint32_t id)
 {
 	uint32_t state = fp_load_rlx(&fp_segment_worker(&n->crew->seg, id)->state);
+	struct child *child = &n->children[id];
 
-	return (state == FP_WORKER_STARTING || state == FP_WORKER_REFUSED) &&
-	       fp_staff_failed(&n->staff, id, start_failure(n, id));
+	if (!child->growth || (state != FP_WORKER_STARTING && state != FP_WORKER_REFUSED))
+		return false;
+	if (child->growth == n->staff.number)
+		fp_staff_failed(&n->staff, id, start_failure(n, id));
+	/* It held no chunk, but its hook may have been allocating. */
+	fp_recover_dead(n->crew, &n->attempts, &child->death);
+	return true;
 }
 
 static void settle(struct nursery *n, uint32_t id)

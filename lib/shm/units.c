@@ -224,7 +224,7 @@ static uint32_t find(struct fp_units *u, const struct want *q, uint64_t from, ui
 {
 	uint64_t i = aligned(u, from, q->align);
 	uint32_t k;
-	uint64_t w;
+	uint64_t w = 0;
 
 	while (i + q->n <= limit &&
 	       q->pages <= (u->at.size >> 12) - i * u->pages) {
