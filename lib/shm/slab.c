@@ -37,13 +37,14 @@
 
 #define RETIRES		100u
 
+#define ABOVE(c) ((c) < LINEAR_CLASSES ? 0 : (c) - LINEAR_CLASSES)
 #define SIZE(c)	((c) < LINEAR_CLASSES ? ((c) + 1u) * FP_GRAIN : \
-		 (SUB_CLASSES + 1u + ((c) - LINEAR_CLASSES) % SUB_CLASSES) * \
-		 (FP_GRAIN * LINEAR_CLASSES / SUB_CLASSES) << ((c) - LINEAR_CLASSES) / SUB_CLASSES)
+		 (SUB_CLASSES + 1u + ABOVE(c) % SUB_CLASSES) * \
+		 (FP_GRAIN * LINEAR_CLASSES / SUB_CLASSES) << ABOVE(c) / SUB_CLASSES)
 
 /* A division by the size is a multiplication: exact up to the size of a unit. */
 #define CLASS(c)	{ SIZE(c), (uint32_t)((((uint64_t)1 << 32) + SIZE(c) - 1) / SIZE(c)) }
-#define CLASSES_4(c)	CLASS(c), CLASS(c + 1), CLASS(c + 2), CLASS(c + 3)
+#define CLASSES_4(c)	CLASS((c)), CLASS((c) + 1), CLASS((c) + 2), CLASS((c) + 3)
 
 static const struct { uint32_t size, inverse; } classes[FP_SLAB_CLASSES] = {
 	CLASSES_4(0), CLASSES_4(4), CLASSES_4(8), CLASSES_4(12), CLASSES_4(16),
