@@ -53,6 +53,11 @@ static inline int64_t fp_after(int64_t t, int64_t ns)
 	return __builtin_add_overflow(t, ns, &sum) ? INT64_MAX : sum;
 }
 
+static inline int64_t fp_earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
 static inline bool fp_mul_overflows(size_t a, size_t b, size_t *product)
 {
 	return __builtin_mul_overflow(a, b, product);

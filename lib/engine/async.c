@@ -489,9 +489,7 @@ static int wait_and_report(struct fp_async *a, int64_t deadline)
 	int64_t next;
 
 	for (;;) {
-		next = fp_deadline(FP_PROGRESS_NS);
-		if (deadline < next)
-			next = deadline;
+		next = fp_earlier(fp_deadline(FP_PROGRESS_NS), deadline);
 		if (!settle(a, next)) {
 			report_end(a);
 			return 0;

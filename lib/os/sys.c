@@ -564,10 +564,5 @@ const struct fp_sys fp_sys_real = REAL_CALLS;
 
 int64_t fp_deadline(int64_t timeout)
 {
-	int64_t deadline;
-
-	if (timeout < 0 ||
-	    __builtin_add_overflow(fp_sys.clock(), timeout, &deadline))
-		return FP_FOREVER;
-	return deadline;
+	return timeout < 0 ? FP_FOREVER : fp_after(fp_sys.clock(), timeout);
 }

@@ -37,11 +37,6 @@
 
 #define LOOK_LEAST	((int64_t)1000000)	/* between two looks that no known limit asks for */
 
-static int64_t earlier(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
-
 /* ---- When to look ----------------------------------------------------------------------- */
 
 /* FP_FOREVER: the slot has no job with limits any more. */
@@ -57,7 +52,7 @@ static int64_t next_look(struct fp_job *job, int64_t now)
 	if (timeout > 0)
 		next = fp_after(now, timeout > LOOK_LEAST ? timeout : LOOK_LEAST);
 	if (deadline > 0)
-		next = earlier(next, deadline > now ? deadline : fp_after(now, LOOK_LEAST));
+		next = fp_earlier(next, deadline > now ? deadline : fp_after(now, LOOK_LEAST));
 	return next;
 }
 
@@ -72,7 +67,7 @@ int64_t fp_enforce_jobs(const struct fp_crew *crew, uint64_t *watched, int64_t n
 		look = next_look(fp_segment_slot(&crew->seg, slot).job, now);
 		if (look == FP_FOREVER)
 			*watched &= ~((uint64_t)1 << slot);
-		next = earlier(next, look);
+		next = fp_earlier(next, look);
 	}
 	return next;
 }
@@ -152,7 +147,7 @@ static int64_t judge_stopped(const struct fp_crew *crew, uint32_t id, pid_t pid,
 	if (timeout > 0)
 		due = fp_after(charge->stopped, timeout);
 	if (deadline > 0)
-		due = earlier(due, deadline);
+		due = fp_earlier(due, deadline);
 	due = fp_after(due, crew->grace);
 	if (due > now)
 		return due;

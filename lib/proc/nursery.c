@@ -606,8 +606,7 @@ static int64_t enforce_limits(struct nursery *n, int64_t now)
 		if (child->state != CHILD_ALIVE)
 			continue;
 		look = fp_enforce_worker(n->crew, id, child->pid, &child->charge, now);
-		if (look < next)
-			next = look;
+		next = fp_earlier(next, look);
 	}
 	return next;
 }
@@ -615,12 +614,10 @@ static int64_t enforce_limits(struct nursery *n, int64_t now)
 /* Does what is due, and returns when the next is. */
 static int64_t do_due(struct nursery *n)
 {
-	int64_t now = fp_sys.clock(), next = enforce_limits(n, now);
+	int64_t now = fp_sys.clock(), next = fp_earlier(enforce_limits(n, now), n->kill_at);
 	struct child *child;
 	uint32_t id;
 
-	if (n->kill_at < next)
-		next = n->kill_at;
 	for (id = 0; id < n->crew->seg.geo.workers && !n->broken; id++) {
 		child = &n->children[id];
 		if (child->state == CHILD_ALIVE ||

@@ -30,11 +30,6 @@
 
 #include "os/sys.h"
 
-static int64_t earlier(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
-
 bool fp_limit_begin(struct fp_worker *me, const struct fp_job_desc *d, uint64_t pos)
 {
 	int64_t now = fp_sys.clock(), limit = FP_FOREVER;
@@ -44,7 +39,7 @@ bool fp_limit_begin(struct fp_worker *me, const struct fp_job_desc *d, uint64_t 
 	if (d->timeout)
 		limit = fp_after(now, d->timeout);
 	if (d->deadline)
-		limit = earlier(limit, d->deadline);
+		limit = fp_earlier(limit, d->deadline);
 	fp_store_rlx(&me->pos, pos);
 	/* LIMIT-B1: after pos, so that who finds this limit finds this item; pairs with LIMIT-N1. */
 	fp_store_rel(&me->limit, (uint64_t)limit);
