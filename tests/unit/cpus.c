@@ -3,15 +3,14 @@
 #include "os/cpus.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "test.h"
+#include "tree.h"
 
 #define V2_MOUNT \
 	"22 1 0:20 / /proc rw,nosuid - proc proc rw\n" \
@@ -21,52 +20,10 @@
 	"33 31 0:29 / /sys/fs/cgroup/cpuset rw shared:7 - cgroup cgroup rw,cpuset\n" \
 	"34 31 0:30 / /sys/fs/cgroup/cpu,cpuacct rw shared:8 - cgroup cgroup rw,cpu,cpuacct\n"
 
-static char tree[64];
-
-static void tree_begin(void)
-{
-	const char *dir = getenv("TMPDIR");
-
-	snprintf(tree, sizeof(tree), "%s/fp-cpus-XXXXXX", dir ? dir : "/tmp");
-	ck_assert_ptr_nonnull(mkdtemp(tree));
-}
-
-static int tree_remove(const char *path, const struct stat *st, int what,
-		       struct FTW *at)
-{
-	(void)st;
-	(void)what;
-	(void)at;
-	return remove(path);
-}
-
-static void tree_end(void)
-{
-	ck_assert_int_eq(nftw(tree, tree_remove, 16, FTW_DEPTH | FTW_PHYS), 0);
-}
-
-/* A file in the tree, and the directories above it. */
-static void put(const char *path, const char *text)
-{
-	char full[8192];
-	FILE *f;
-
-	snprintf(full, sizeof(full), "%s%s", tree, path);
-	for (char *p = full + strlen(tree) + 1; (p = strchr(p, '/')); p++) {
-		*p = '\0';
-		ck_assert(!mkdir(full, 0700) || errno == EEXIST);
-		*p = '/';
-	}
-	f = fopen(full, "we");
-	ck_assert_ptr_nonnull(f);
-	fputs(text, f);
-	fclose(f);
-}
-
 static void put_self(const char *cgroup, const char *mountinfo)
 {
-	put("/proc/self/cgroup", cgroup);
-	put("/proc/self/mountinfo", mountinfo);
+	tree_put("/proc/self/cgroup", cgroup);
+	tree_put("/proc/self/mountinfo", mountinfo);
 }
 
 static void put_v1(const char *dir, const char *quota, const char *period)
@@ -74,9 +31,9 @@ static void put_v1(const char *dir, const char *quota, const char *period)
 	char path[256];
 
 	snprintf(path, sizeof(path), "%s/cpu.cfs_quota_us", dir);
-	put(path, quota);
+	tree_put(path, quota);
 	snprintf(path, sizeof(path), "%s/cpu.cfs_period_us", dir);
-	put(path, period);
+	tree_put(path, period);
 }
 
 static void expect(unsigned cpus)
@@ -90,7 +47,7 @@ START_TEST(nothing_is_there)
 {
 	expect(64);
 	ck_assert_uint_eq(fp_cpus_quota(tree, 0), 1);
-	put("/proc/self/cgroup", "0::/\n");
+	tree_put("/proc/self/cgroup", "0::/\n");
 	expect(64);
 }
 END_TEST
@@ -99,9 +56,9 @@ START_TEST(v2_own_group)
 {
 	put_self("0::/user.slice/job\n", V2_MOUNT);
 	expect(64);
-	put("/sys/fs/cgroup/user.slice/job/cpu.max", "max 100000\n");
+	tree_put("/sys/fs/cgroup/user.slice/job/cpu.max", "max 100000\n");
 	expect(64);
-	put("/sys/fs/cgroup/user.slice/job/cpu.max", "400000 100000\n");
+	tree_put("/sys/fs/cgroup/user.slice/job/cpu.max", "400000 100000\n");
 	expect(4);
 	ck_assert_uint_eq(fp_cpus_quota(tree, 3), 3);
 }
@@ -110,13 +67,13 @@ END_TEST
 START_TEST(v2_parts_are_rounded_up)
 {
 	put_self("0::/job\n", V2_MOUNT);
-	put("/sys/fs/cgroup/job/cpu.max", "50000 100000\n");
+	tree_put("/sys/fs/cgroup/job/cpu.max", "50000 100000\n");
 	expect(1);
-	put("/sys/fs/cgroup/job/cpu.max", "150000 100000\n");
+	tree_put("/sys/fs/cgroup/job/cpu.max", "150000 100000\n");
 	expect(2);
-	put("/sys/fs/cgroup/job/cpu.max", "1000 100000\n");
+	tree_put("/sys/fs/cgroup/job/cpu.max", "1000 100000\n");
 	expect(1);
-	put("/sys/fs/cgroup/job/cpu.max", "30001 10000\n");
+	tree_put("/sys/fs/cgroup/job/cpu.max", "30001 10000\n");
 	expect(4);
 }
 END_TEST
@@ -124,14 +81,14 @@ END_TEST
 START_TEST(v2_the_tightest_ancestor_wins)
 {
 	put_self("0::/a/b/c\n", V2_MOUNT);
-	put("/sys/fs/cgroup/a/b/c/cpu.max", "800000 100000\n");
-	put("/sys/fs/cgroup/a/b/cpu.max", "max 100000\n");
-	put("/sys/fs/cgroup/a/cpu.max", "300000 100000\n");
+	tree_put("/sys/fs/cgroup/a/b/c/cpu.max", "800000 100000\n");
+	tree_put("/sys/fs/cgroup/a/b/cpu.max", "max 100000\n");
+	tree_put("/sys/fs/cgroup/a/cpu.max", "300000 100000\n");
 	expect(3);
-	put("/sys/fs/cgroup/cpu.max", "200000 100000\n");
+	tree_put("/sys/fs/cgroup/cpu.max", "200000 100000\n");
 	expect(2);
 	/* Above the mount nothing is ours. */
-	put("/sys/fs/cpu.max", "100000 100000\n");
+	tree_put("/sys/fs/cpu.max", "100000 100000\n");
 	expect(2);
 }
 END_TEST
@@ -140,7 +97,7 @@ END_TEST
 START_TEST(v2_container_with_a_namespace)
 {
 	put_self("0::/\n", V2_MOUNT);
-	put("/sys/fs/cgroup/cpu.max", "250000 100000\n");
+	tree_put("/sys/fs/cgroup/cpu.max", "250000 100000\n");
 	expect(3);
 }
 END_TEST
@@ -151,8 +108,8 @@ START_TEST(v2_container_without_a_namespace)
 	const char *mount =
 		"40 23 0:26 /pods/x1 /sys/fs/cgroup ro - cgroup2 cgroup rw\n";
 
-	put("/sys/fs/cgroup/cpu.max", "500000 100000\n");
-	put("/sys/fs/cgroup/sub/cpu.max", "200000 100000\n");
+	tree_put("/sys/fs/cgroup/cpu.max", "500000 100000\n");
+	tree_put("/sys/fs/cgroup/sub/cpu.max", "200000 100000\n");
 	put_self("0::/pods/x1\n", mount);
 	expect(5);
 	put_self("0::/pods/x1/sub\n", mount);
@@ -171,9 +128,9 @@ START_TEST(v2_mounted_more_than_once)
 		 "40 23 0:26 /other /mnt/other ro - cgroup2 cgroup rw\n"
 		 "41 23 0:26 / /sys/fs/cgroup ro - cgroup2 cgroup rw\n"
 		 "42 23 0:26 / /mnt/again ro - cgroup2 cgroup rw\n");
-	put("/mnt/other/cpu.max", "100000 100000\n");
-	put("/sys/fs/cgroup/a/cpu.max", "700000 100000\n");
-	put("/mnt/again/a/cpu.max", "200000 100000\n");
+	tree_put("/mnt/other/cpu.max", "100000 100000\n");
+	tree_put("/sys/fs/cgroup/a/cpu.max", "700000 100000\n");
+	tree_put("/mnt/again/a/cpu.max", "200000 100000\n");
 	expect(7);
 }
 END_TEST
@@ -182,7 +139,7 @@ START_TEST(v2_a_mount_point_with_a_blank)
 {
 	put_self("0::/job\n",
 		 "40 23 0:26 / /sys/my\\040groups rw - cgroup2 none rw\n");
-	put("/sys/my groups/job/cpu.max", "600000 100000\n");
+	tree_put("/sys/my groups/job/cpu.max", "600000 100000\n");
 	expect(6);
 }
 END_TEST
@@ -231,7 +188,7 @@ START_TEST(hybrid_takes_the_tighter_one)
 		 "35 31 0:31 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n");
 	put_v1("/sys/fs/cgroup/cpu,cpuacct/one", "500000\n", "100000\n");
 	expect(5);
-	put("/sys/fs/cgroup/unified/two/cpu.max", "300000 100000\n");
+	tree_put("/sys/fs/cgroup/unified/two/cpu.max", "300000 100000\n");
 	expect(3);
 	put_v1("/sys/fs/cgroup/cpu,cpuacct/one", "200000\n", "100000\n");
 	expect(2);
@@ -247,10 +204,10 @@ START_TEST(nonsense_is_no_limit)
 
 	put_self("0::/job\n", V2_MOUNT);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
-		put("/sys/fs/cgroup/job/cpu.max", bad[i]);
+		tree_put("/sys/fs/cgroup/job/cpu.max", bad[i]);
 		expect(64);
 	}
-	put("/sys/fs/cgroup/job/cpu.max", "99999999999999999999999999 1\n");
+	tree_put("/sys/fs/cgroup/job/cpu.max", "99999999999999999999999999 1\n");
 	expect(64);
 	put_self("4:cpu,cpuacct:/job\n", V1_MOUNT);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
@@ -270,7 +227,7 @@ START_TEST(nonsense_in_proc_is_no_limit)
 		"1 2 3 / /sys/fs/cgroup rw - cgroup2x a b\n",
 	};
 
-	put("/sys/fs/cgroup/cpu.max", "100000 100000\n");
+	tree_put("/sys/fs/cgroup/cpu.max", "100000 100000\n");
 	for (size_t i = 0; i < sizeof(groups) / sizeof(*groups); i++) {
 		put_self(groups[i], V2_MOUNT);
 		expect(64);
@@ -293,7 +250,7 @@ START_TEST(long_paths_are_no_limit_of_their_own)
 	strcpy(path + sizeof(path) - 2, "\n");
 	put_self(path, V2_MOUNT);
 	expect(64);
-	put("/sys/fs/cgroup/cpu.max", "300000 100000\n");
+	tree_put("/sys/fs/cgroup/cpu.max", "300000 100000\n");
 	expect(3);
 }
 END_TEST

@@ -3,57 +3,23 @@
 #include "os/topology.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "os/cpus.h"
 #include "test.h"
+#include "tree.h"
 
 #define MOST	64
 
-static char tree[64];
-
-static void tree_begin(void)
-{
-	const char *dir = getenv("TMPDIR");
-
-	snprintf(tree, sizeof(tree), "%s/fp-topology-XXXXXX", dir ? dir : "/tmp");
-	ck_assert_ptr_nonnull(mkdtemp(tree));
-}
-
-static int tree_remove(const char *path, const struct stat *st, int what, struct FTW *at)
-{
-	(void)st;
-	(void)what;
-	(void)at;
-	return remove(path);
-}
-
-static void tree_end(void)
-{
-	ck_assert_int_eq(nftw(tree, tree_remove, 16, FTW_DEPTH | FTW_PHYS), 0);
-}
-
 static void put(unsigned cpu, const char *name, const char *text)
 {
-	char path[8192];
-	FILE *f;
-	char *p;
+	char path[256];
 
-	snprintf(path, sizeof(path), "%s/sys/devices/system/cpu/cpu%u/topology/%s", tree, cpu, name);
-	for (p = path + strlen(tree) + 1; (p = strchr(p, '/')); p++) {
-		*p = '\0';
-		ck_assert(!mkdir(path, 0700) || errno == EEXIST);
-		*p = '/';
-	}
-	f = fopen(path, "we");
-	ck_assert_ptr_nonnull(f);
-	fputs(text, f);
-	fclose(f);
+	snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%u/topology/%s", cpu, name);
+	tree_put(path, text);
 }
 
 static void put_number(unsigned cpu, const char *name, unsigned value)
