@@ -26,10 +26,10 @@ void bare_open(struct bare *b, uint32_t workers)
 	for (id = 0; id < workers; id++) {
 		b->claimers[id] = (struct fp_claimer){
 			.seg = b->seg,
-			.me = fp_segment_worker(b->seg, id),
+			.frame = fp_segment_frame(b->seg, id, 0),
 			.id = id,
 		};
-		fp_store_rlx(&b->claimers[id].me->pos, FP_POS_NONE);
+		fp_store_rlx(&b->claimers[id].frame->pos, FP_POS_NONE);
 	}
 }
 
@@ -80,7 +80,7 @@ bool bare_turn(struct bare *b, uint32_t id, uint64_t cost_ns)
 
 uint64_t bare_word(const struct bare *b, uint32_t id)
 {
-	uint64_t intent = fp_load_rlx(&b->claimers[id].me->intent);
+	uint64_t intent = fp_load_rlx(&b->claimers[id].frame->intent);
 	fp_a64 *at = fp_claim_word(b->seg, &b->slot, fp_load_rlx(&b->slot.job->tops),
 				   fp_intent_region(intent), fp_intent_index(intent));
 

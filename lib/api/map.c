@@ -9,6 +9,7 @@
 #include "api/options.h"
 #include "engine/async.h"
 #include "engine/map.h"
+#include "engine/nest.h"
 #include "engine/serial.h"
 #include "os/sys.h"
 
@@ -68,17 +69,17 @@ static void take_options(struct fp_map *m, const struct forkpool_job_opts *o)
 	m->user = o->user;
 	m->timeout = o->timeout;
 	m->deadline = o->deadline ? fp_deadline(o->deadline) : 0;
+	m->limited = o->timeout || o->deadline;
 }
 
 /* Limits in time need a process that can die for them. */
-static int check_limits(const struct forkpool *pool, enum fp_caller caller,
-			const struct forkpool_job_opts *o)
+static int check_limits(const struct forkpool *pool, const struct forkpool_job_opts *o)
 {
 	if (o->timeout < 0 || o->deadline < 0)
 		return -EINVAL;
 	if (!o->timeout && !o->deadline)
 		return 0;
-	return caller == FP_CALLER_HOST && pool->mode == FORKPOOL_PROCESSES ? 0 : -ENOTSUP;
+	return pool->mode == FORKPOOL_PROCESSES ? 0 : -ENOTSUP;
 }
 
 static int run_from_host(struct forkpool *pool, const struct fp_map *m)
@@ -111,7 +112,7 @@ static int prepare(struct forkpool *pool, struct fp_map *m,
 		return err;
 	if (m->range && known.status)
 		return -EINVAL;
-	err = check_limits(pool, *caller, &known);
+	err = check_limits(pool, &known);
 	if (err)
 		return err;
 	take_options(m, &known);
@@ -126,7 +127,7 @@ static int run(struct forkpool *pool, struct fp_map *m,
 
 	if (err)
 		return err;
-	return caller == FP_CALLER_WORKER ? fp_serial_run(m) : run_from_host(pool, m);
+	return caller == FP_CALLER_WORKER ? fp_nest_run(pool, m) : run_from_host(pool, m);
 }
 
 static int submit(struct forkpool *pool, struct fp_map *m,

@@ -3,8 +3,8 @@
 #include <forkpool.h>
 
 #include "engine/pool.h"
-#include "task/cancel.h"
 #include "task/limit.h"
+#include "task/nest.h"
 
 struct forkpool *forkpool_current(void)
 {
@@ -19,13 +19,13 @@ unsigned forkpool_worker_id(void)
 /* Inline there is no job in the segment, and terminate is all that can come between. */
 int forkpool_cancelled(void)
 {
-	const struct fp_job *job = fp_self ? fp_self->runner.claimer.slot.job : NULL;
+	const struct fp_claimer *c = fp_self ? &fp_self->top->claimer : NULL;
 
 	if (!fp_self)
 		return 0;
 	if (fp_self->crew->pool->mode == FORKPOOL_INLINE)
 		return fp_load_rlx(&fp_self->crew->pool->state) == FP_POOL_TERMINATED;
-	return (job && fp_cancel_hint(job)) || fp_limit_passed(fp_self->shared) ||
+	return (c->slot.job && fp_nest_cancelled(c->seg, c->slot.index)) || fp_limit_passed(fp_self->shared) ||
 	       fp_load_rlx(&fp_self->crew->seg.ctl->stop) == FP_STOP_NOW;
 }
 

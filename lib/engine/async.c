@@ -244,7 +244,7 @@ static void gather(struct fp_async *a, uint64_t s)
 {
 	struct forkpool *pool = a->pool;
 	const struct fp_segment *seg = &pool->crew.seg;
-	struct fp_host_slot *slot = a->piece.slot;
+	struct fp_host_slot *slot = a->piece.host;
 	bool deliver = !detached(a);
 	int err = fp_job_poll(seg, slot->index, a->piece.gen) ? fp_pool_end_error(pool) : 0;
 
@@ -420,14 +420,16 @@ static int start(struct fp_async *a)
 {
 	struct forkpool *pool = a->pool;
 	struct fp_piece *p = &a->piece;
+	struct fp_host_slot *slot;
 	int err = fp_stage_all(pool, &a->map, &p->st);
 
 	if (!err)
-		err = fp_pool_take_slot(pool, !a->map.dont_wait, &p->slot);
+		err = fp_pool_take_slot(pool, !a->map.dont_wait, &slot);
 	if (err)
 		return err;
+	fp_piece_hold(p, slot);
 	fp_piece_start(p, 0, a->map.count);
-	fp_store_rlx(&a->slot, p->slot->index);
+	fp_store_rlx(&a->slot, p->slot);
 	fp_store_rlx(&a->gen, p->gen);
 	return 0;
 }
@@ -458,7 +460,7 @@ int fp_async_submit(struct forkpool *pool, const struct fp_map *map,
 		return 0;
 	}
 	/* ASYNC-L3: before the look for watchers; pairs with ASYNC-L2 and ASYNC-L4. */
-	fp_store_sc(&a->piece.slot->async, a);
+	fp_store_sc(&a->piece.host->async, a);
 	fp_watch_raise(pool);
 	return 0;
 }

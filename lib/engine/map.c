@@ -67,7 +67,7 @@ static int await(struct run *r)
 	for (;;) {
 		if (r->map->on_progress)
 			deadline = fp_deadline(FP_PROGRESS_NS);
-		err = fp_job_wait(&p->pool->crew.seg, p->slot->index, p->gen, deadline,
+		err = fp_job_wait(&p->pool->crew.seg, p->slot, p->gen, deadline,
 				  (int64_t)fp_load_rlx(&p->pool->spin));
 		if (err != -ETIMEDOUT)
 			break;
@@ -112,14 +112,16 @@ static int run_pieces(struct run *r)
 int fp_map_run(struct forkpool *pool, const struct fp_map *map)
 {
 	struct run r = { .piece = { .pool = pool, .map = map }, .map = map };
+	struct fp_host_slot *slot;
 	int err = fp_stage_most(pool, map, &r.piece.st);
 
 	if (err)
 		return err;
-	err = fp_pool_take_slot(pool, !map->dont_wait, &r.piece.slot);
+	err = fp_pool_take_slot(pool, !map->dont_wait, &slot);
 	if (!err) {
+		fp_piece_hold(&r.piece, slot);
 		err = run_pieces(&r);
-		fp_pool_give_slot(pool, r.piece.slot);
+		fp_pool_give_slot(pool, slot);
 	}
 	fp_stage_free(pool, &r.piece.st);
 	if (!err && map->on_progress)

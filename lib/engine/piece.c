@@ -50,6 +50,8 @@ static void publish(struct fp_piece *p)
 		.out_size = m->out_size,
 		.count = p->n,
 		.begin = m->begin + p->b,
+		.parent = p->parent,
+		.level = m->level,
 		.chunk = m->chunk,
 		.status = status_at(p),
 		.timeout = m->timeout,
@@ -58,10 +60,23 @@ static void publish(struct fp_piece *p)
 
 	if (desc.status)
 		memset(desc.status, 0, p->n * sizeof(*desc.status));
-	p->slot->gen = p->gen = fp_job_next_gen(seg, p->slot->index, p->slot->gen);
-	fp_job_publish(seg, p->slot->index, p->gen, &desc);
-	if (fp_limited(&desc))
-		fp_spawn_watch(&p->pool->spawn, p->slot->index);
+	p->gen = fp_job_next_gen(seg, p->slot, p->gen);
+	if (p->host)
+		p->host->gen = p->gen;
+	fp_job_publish(seg, p->slot, p->gen, &desc);
+	if (!fp_limited(&desc))
+		return;
+	if (p->host)
+		fp_spawn_watch(&p->pool->spawn, p->slot);
+	else if (m->limited)
+		fp_worker_watch(fp_self, p->slot);
+}
+
+void fp_piece_hold(struct fp_piece *p, struct fp_host_slot *slot)
+{
+	p->host = slot;
+	p->slot = slot->index;
+	p->gen = slot->gen;
 }
 
 void fp_piece_start(struct fp_piece *p, uint64_t b, uint64_t n)
@@ -97,18 +112,18 @@ void fp_piece_gather(struct fp_piece *p, int err, bool deliver, struct fp_failur
 {
 	const struct fp_segment *seg = &p->pool->crew.seg;
 	const struct fp_map *m = p->map;
-	bool cancelled = err || fp_job_cancelled(seg, p->slot->index);
+	bool cancelled = err || fp_job_cancelled(seg, p->slot);
 	uint64_t first;
 	int outcome;
 
 	give_status(p, cancelled ? FORKPOOL_ITEM_CANCELLED : FORKPOOL_ITEM_NOT_RUN, deliver);
 	if (!err && deliver && p->st.own_out)
 		memcpy((char *)m->out + p->b * m->out_size, p->st.out, p->n * m->out_size);
-	if (!err && !f->failed && fp_job_first(seg, p->slot->index, p->n, &first, &outcome))
+	if (!err && !f->failed && fp_job_first(seg, p->slot, p->n, &first, &outcome))
 		*f = (struct fp_failure){ true, p->b + first, outcome };
 }
 
 uint64_t fp_piece_progress(const struct fp_piece *p)
 {
-	return p->b + fp_job_progress(&p->pool->crew.seg, p->slot->index, p->gen, p->n);
+	return p->b + fp_job_progress(&p->pool->crew.seg, p->slot, p->gen, p->n);
 }

@@ -9,8 +9,10 @@ struct fp_piece {
 	struct forkpool *pool;
 	const struct fp_map *map;
 	struct fp_stage st;
-	struct fp_host_slot *slot;
-	uint64_t gen;		/* of the job in the slot */
+	struct fp_host_slot *host;	/* the slot, where it is the host's; NULL */
+	uint32_t slot;
+	uint64_t gen;		/* of the last job in the slot */
+	uint64_t parent;	/* fp_parent() of the item that maps; 0: a host thread */
 	uint64_t b, n;		/* the map's items [b, b + n) */
 };
 
@@ -20,6 +22,9 @@ struct fp_failure {
 	uint64_t index;
 	int outcome;
 };
+
+/* The slot that was taken for it; before the first start. */
+void fp_piece_hold(struct fp_piece *p, struct fp_host_slot *slot);
 
 /* Copies in what is not there yet, and publishes the job of items [b, b + n). */
 void fp_piece_start(struct fp_piece *p, uint64_t b, uint64_t n);

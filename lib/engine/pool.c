@@ -240,7 +240,7 @@ void fp_pool_set_spin(struct forkpool *pool, uint32_t workers)
 /* A default is made smaller where there is less address space (RLIMIT_AS); a wish is not. */
 static int make_segment(struct fp_segment *seg, const struct fp_pool_config *config)
 {
-	size_t size = config->arena_size ? config->arena_size : fp_arena_default();
+	size_t size = config->arena_size ? config->arena_size : fp_arena_default(config->max_workers);
 	const struct fp_backing backing = { config->backing, config->huge_pages };
 	int err;
 

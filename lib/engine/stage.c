@@ -13,6 +13,23 @@
 #include "engine/async.h"
 #include "task/job.h"
 
+/* In the heap of whoever maps: a host thread, or an item's worker. */
+static int allocate(struct forkpool *pool, size_t size, void **ret)
+{
+	return fp_self ? fp_heap_alloc(&fp_self->heap, FP_LINE, size, ret, NULL)
+		       : fp_arena_alloc(pool->arena, FP_LINE, size, ret, NULL);
+}
+
+static void release(struct forkpool *pool, void *p)
+{
+	uint64_t pages;
+
+	if (fp_self)
+		fp_heap_free(&fp_self->heap, p, &pages);
+	else
+		fp_arena_free(pool->arena, p);
+}
+
 /* An array that is used in place, or a copy's room for n items.  0 or -ENOMEM. */
 static int stage(struct forkpool *pool, const void *user, size_t size,
 		 size_t count, size_t n, void *ret, bool *own)
@@ -22,7 +39,7 @@ static int stage(struct forkpool *pool, const void *user, size_t size,
 
 	*own = user && size && !fp_segment_owns(&pool->crew.seg, user, size * count);
 	if (*own)
-		err = fp_arena_alloc(pool->arena, FP_LINE, size * n, &p, NULL);
+		err = allocate(pool, size * n, &p);
 	else
 		p = (void *)user;
 	if (err)
@@ -42,7 +59,7 @@ static int stage_status(struct forkpool *pool, const struct fp_map *m, size_t n,
 	if (!m->keep_status)
 		return stage(pool, m->status, sizeof(*m->status), m->count, n,
 			     &st->status, &st->own_status);
-	err = fp_arena_alloc(pool->arena, FP_LINE, sizeof(*m->status) * n, &p, NULL);
+	err = allocate(pool, sizeof(*m->status) * n, &p);
 	if (err)
 		return err;
 	st->status = p;
@@ -53,11 +70,11 @@ static int stage_status(struct forkpool *pool, const struct fp_map *m, size_t n,
 void fp_stage_free_data(struct forkpool *pool, struct fp_stage *st)
 {
 	if (st->own_in)
-		fp_arena_free(pool->arena, st->in);
+		release(pool, st->in);
 	if (st->own_out)
-		fp_arena_free(pool->arena, st->out);
+		release(pool, st->out);
 	if (st->own_arg)
-		fp_arena_free(pool->arena, st->arg);
+		release(pool, st->arg);
 	st->own_in = st->own_out = st->own_arg = false;
 }
 
@@ -65,7 +82,7 @@ void fp_stage_free(struct forkpool *pool, struct fp_stage *st)
 {
 	fp_stage_free_data(pool, st);
 	if (st->own_status)
-		fp_arena_free(pool->arena, st->status);
+		release(pool, st->status);
 	st->own_status = false;
 }
 
@@ -76,7 +93,7 @@ static int stage_piece(struct forkpool *pool, const struct fp_map *m,
 
 	*st = (struct fp_stage){ .arg = m->arg, .piece = n };
 	if (m->arg_size) {
-		err = fp_arena_alloc(pool->arena, FP_LINE, m->arg_size, &st->arg, NULL);
+		err = allocate(pool, m->arg_size, &st->arg);
 		st->own_arg = !err;
 	}
 	if (!err)
@@ -98,7 +115,7 @@ static int stage_or_reap(struct forkpool *pool, const struct fp_map *m,
 {
 	int err = stage_piece(pool, m, st, n);
 
-	if (err == -ENOMEM && fp_async_reap(pool, false))
+	if (err == -ENOMEM && !fp_self && fp_async_reap(pool, false))
 		err = stage_piece(pool, m, st, n);
 	return err;
 }

@@ -4,7 +4,9 @@
  * its limit is flagged; after the pool's grace it is condemned, looked at once
  * more, and killed or let go.  A worker that is stopped counts as at work.
  *
- * Usage.  The host says which slots have a job with limits (FP_CMD_WATCH).  In
+ * Usage.  The host says which slots have a job with limits (FP_CMD_WATCH); a
+ * worker that has published such a one says so in `nest_watched` and sends us a
+ * SIGCHLD, for which we look.  In
  * each turn fp_enforce_jobs(), then fp_enforce_worker() for each worker that
  * lives; both say when the next turn is due.  fp_enforce_kill() when the host
  * asks for it.
@@ -56,19 +58,32 @@ static int64_t next_look(struct fp_job *job, int64_t now)
 	return next;
 }
 
-int64_t fp_enforce_jobs(const struct fp_crew *crew, uint64_t *watched, int64_t now)
+static void take_news(const struct fp_crew *crew, struct fp_watched *watched)
+{
+	fp_a64 *news = crew->seg.ctl->nest_watched;
+	uint32_t i;
+
+	for (i = 0; i < FP_NESTED / 64; i++)
+		if (fp_load_rlx(&news[i]))
+			/* LIMIT-J3: with the bit the job as published; pairs with LIMIT-J2. */
+			watched->slots[FP_SLOTS / 64 + i] |= fp_swap_sc(&news[i], 0);
+}
+
+int64_t fp_enforce_jobs(const struct fp_crew *crew, struct fp_watched *watched, int64_t now)
 {
 	int64_t next = FP_FOREVER, look;
 	uint64_t left;
-	uint32_t slot;
+	uint32_t i, bit;
 
-	for (left = *watched; left; left &= left - 1) {
-		slot = (uint32_t)__builtin_ctzll(left);
-		look = next_look(fp_segment_slot(&crew->seg, slot).job, now);
-		if (look == FP_FOREVER)
-			*watched &= ~((uint64_t)1 << slot);
-		next = fp_earlier(next, look);
-	}
+	take_news(crew, watched);
+	for (i = 0; i < FP_SLOT_MAP; i++)
+		for (left = watched->slots[i]; left; left &= left - 1) {
+			bit = (uint32_t)__builtin_ctzll(left);
+			look = next_look(fp_segment_slot(&crew->seg, i * 64 + bit).job, now);
+			if (look == FP_FOREVER)
+				watched->slots[i] &= ~((uint64_t)1 << bit);
+			next = fp_earlier(next, look);
+		}
 	return next;
 }
 
@@ -88,13 +103,15 @@ static void acquit(struct fp_worker *w)
 }
 
 /* The verdict stands; a child that we may not kill (it changed its user) goes on. */
-static bool execute(struct fp_worker *w, pid_t pid, struct fp_charge *charge, int outcome)
+static bool execute(struct fp_worker *w, pid_t pid, struct fp_charge *charge, int outcome,
+		    uint64_t passed)
 {
 	if (fp_sys.kill(pid, SIGKILL)) {
 		acquit(w);
 		return false;
 	}
 	charge->outcome = outcome;
+	charge->passed = passed;
 	return true;
 }
 
@@ -108,7 +125,7 @@ static void execute_for_job(const struct fp_crew *crew, uint32_t id, pid_t pid,
 	if (!fp_recover_runs(crew, id, slot, gen))
 		acquit(w);
 	else
-		execute(w, pid, charge, outcome);
+		execute(w, pid, charge, outcome, 0);
 }
 
 /* ---- Limits --------------------------------------------------------------------------------- */
@@ -122,24 +139,24 @@ static int64_t judge(struct fp_worker *w, pid_t pid, struct fp_charge *charge, i
 		acquit(w);
 		return fp_after(now, LOOK_LEAST);
 	}
-	return execute(w, pid, charge, FORKPOOL_ITEM_TIMED_OUT) ? FP_FOREVER
-								: fp_after(now, LOOK_LEAST);
+	return execute(w, pid, charge, FORKPOOL_ITEM_TIMED_OUT, charge->limit)
+		       ? FP_FOREVER : fp_after(now, LOOK_LEAST);
 }
 
 /*
  * Stopped where no limit is stored, before an item or behind one, with a claim
- * of a job with limits: what it holds would stay unfinished for as long as it is
- * stopped.  It has as much time as an item.
+ * of a job with limits in its top frame: what it holds would stay unfinished for
+ * as long as it is stopped.  It has as much time as an item.
  */
 static int64_t judge_stopped(const struct fp_crew *crew, uint32_t id, pid_t pid,
 			     struct fp_charge *charge, int64_t now)
 {
+	uint32_t top = fp_segment_depth(&crew->seg, id) - 1, slot;
 	int64_t timeout, deadline, due = FP_FOREVER;
 	struct fp_job *job;
-	uint32_t slot;
 	uint64_t gen;
 
-	if (!fp_recover_job(crew, id, &slot, &gen))
+	if (!fp_recover_job(crew, id, top, &slot, &gen))
 		return FP_FOREVER;
 	job = fp_segment_slot(&crew->seg, slot).job;
 	timeout = (int64_t)fp_load_rlx(&job->timeout);

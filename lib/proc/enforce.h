@@ -11,16 +11,35 @@ struct fp_charge {
 	int64_t since;		/* when that was seen */
 	int64_t stopped;	/* since when it has been stopped; 0 = it is not */
 	int outcome;		/* of what it ran when it was killed for it; FORKPOOL_ITEM_OK: it was not */
+	uint64_t passed;	/* and the limit that it was killed for; 0 = a job */
 };
 
-/* When to look at the workers again for the sake of the jobs in *watched; drops what has ended. */
-int64_t fp_enforce_jobs(const struct fp_crew *crew, uint64_t *watched, int64_t now);
+/* Slots that have, or may have, a job with limits; the nursery's own memory. */
+struct fp_watched {
+	uint64_t slots[FP_SLOT_MAP];
+};
+
+static inline bool fp_watched_any(const struct fp_watched *w)
+{
+	uint64_t any = 0;
+	uint32_t i;
+
+	for (i = 0; i < FP_SLOT_MAP; i++)
+		any |= w->slots[i];
+	return any != 0;
+}
+
+/*
+ * When to look at the workers again for the sake of the jobs watched; adds those
+ * that workers have published, drops what has ended.
+ */
+int64_t fp_enforce_jobs(const struct fp_crew *crew, struct fp_watched *watched, int64_t now);
 
 /* Looks at one worker and does what is due; when to look at it again. */
 int64_t fp_enforce_worker(const struct fp_crew *crew, uint32_t id, pid_t pid,
 			  struct fp_charge *charge, int64_t now);
 
-/* Kills the worker if it runs job gen of a slot, and in no other item. */
+/* Kills the worker if it runs job gen of a slot, or what descends from it, and in no other item. */
 void fp_enforce_kill(const struct fp_crew *crew, uint32_t id, pid_t pid,
 		     struct fp_charge *charge, uint32_t slot, uint64_t gen);
 

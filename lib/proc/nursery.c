@@ -47,6 +47,7 @@
 #include "proc/worker.h"
 #include "shm/log.h"
 #include "sync/idle.h"
+#include "task/nest.h"
 
 #define MS		((int64_t)1000000)
 #define BAD_WINDOW	(10 * 1000 * MS)
@@ -84,7 +85,7 @@ struct nursery {
 	bool leaving, broken;
 	int64_t kill_at;		/* FP_FOREVER, or when patience ends */
 	struct fp_attempts attempts;
-	uint64_t watched;		/* slots whose jobs have limits in time */
+	struct fp_watched watched;	/* slots whose jobs have limits in time */
 
 	int64_t *bad;			/* times of the last deaths outside items, a ring */
 	uint32_t bad_room, bad_next;
@@ -271,8 +272,9 @@ static void break_pool(struct nursery *n, int err)
 static void clear_worker(struct fp_worker *w)
 {
 	fp_store_rlx(&w->pid, 0);
-	fp_store_rlx(&w->pos, FP_POS_NONE);
-	fp_store_rlx(&w->intent, FP_INTENT_NONE);
+	fp_store_rlx(&w->base.pos, FP_POS_NONE);
+	fp_store_rlx(&w->base.intent, FP_INTENT_NONE);
+	fp_store_rlx(&w->depth, 1);
 	fp_store_rlx(&w->limit, 0);
 	fp_store_rlx(&w->expired, 0);
 	fp_store_rlx(&w->condemned, 0);
@@ -428,12 +430,26 @@ static bool failed_to_grow(struct nursery *n, uint32_t id)
 	return true;
 }
 
+static void kill_job(struct nursery *n, uint32_t slot, uint64_t gen);
+
+/* What we killed an item for goes for what it has published as well: nobody waits for that any more. */
+static void kill_its_jobs(struct nursery *n, uint32_t id)
+{
+	uint32_t slot = 0;
+	uint64_t gen;
+
+	for (; fp_nest_orphans(&n->crew->seg, id, &slot, &gen); slot++)
+		kill_job(n, slot, gen);
+}
+
 static void settle(struct nursery *n, uint32_t id)
 {
 	struct child *child = &n->children[id];
 	enum fp_recovered r = fp_recover_dead(n->crew, &n->attempts, &child->death);
 
 	if (r == FP_RECOVERED_LATER) {
+		if (child->charge.outcome != FORKPOOL_ITEM_OK)
+			kill_its_jobs(n, id);
 		child->state = CHILD_UNSETTLED;
 		child->due = fp_sys.clock() + LATER;
 		return;
@@ -446,7 +462,7 @@ static void settle(struct nursery *n, uint32_t id)
 		 child->charge.outcome == FORKPOOL_ITEM_OK &&
 		 settled_by(n, id) == child->chunks)
 		bad_death(n, child);
-	fp_store_rlx(&fp_segment_worker(&n->crew->seg, id)->intent, FP_INTENT_NONE);
+	fp_store_rlx(&fp_segment_worker(&n->crew->seg, id)->base.intent, FP_INTENT_NONE);
 	fp_wake_all(n->ctl);
 }
 
@@ -481,6 +497,7 @@ static void worker_ended(struct nursery *n, uint32_t id, const siginfo_t *info)
 	if (child->charge.outcome != FORKPOOL_ITEM_OK) {
 		child->death.outcome = child->charge.outcome;
 		child->death.code = 0;
+		child->death.limit = child->charge.passed;
 	}
 	/* Then we killed it, or it left before its chunk was done. */
 	if (fp_load_rlx(&n->ctl->stop) == FP_STOP_NOW) {
@@ -586,7 +603,7 @@ static void obey(struct nursery *n)
 		fp_staff_grown(&n->staff, order.number);
 		break;
 	case FP_CMD_WATCH:
-		n->watched |= (uint64_t)1 << (order.slot % FP_SLOTS);
+		n->watched.slots[0] |= (uint64_t)1 << (order.slot % FP_SLOTS);
 		break;
 	case FP_CMD_KILL:
 		kill_job(n, order.slot, order.gen);
@@ -598,10 +615,11 @@ static void obey(struct nursery *n)
 static int64_t enforce_limits(struct nursery *n, int64_t now)
 {
 	int64_t next = fp_enforce_jobs(n->crew, &n->watched, now), look;
+	bool any = fp_watched_any(&n->watched);
 	struct child *child;
 	uint32_t id;
 
-	for (id = 0; id < n->crew->seg.geo.workers && n->watched; id++) {
+	for (id = 0; id < n->crew->seg.geo.workers && any; id++) {
 		child = &n->children[id];
 		if (child->state != CHILD_ALIVE)
 			continue;

@@ -6,6 +6,8 @@
  *	claim word                     what the nursery does
  *	other generation, or not its   nothing: there was no claim
  *	RUN, its own, pos none         the whole chunk becomes a sub-region
+ *	RUN, its own, pos left at i    items before i are done; the rest becomes a
+ *	                               sub-region
  *	RUN, its own, pos in the chunk items before pos are done; the one at pos is
  *	                               crashed, or again if it has retries left, or
  *	                               done if its error is written down already, or
@@ -15,6 +17,8 @@
  *	SPLIT                          nothing: the sub-region is published
  *	DONE                           walks up and wakes the waiters once more
  *
+ * So for each frame, from the top down; before that the jobs of its items are
+ * cancelled, and before an item is settled they have ended (task/nest.c, I5).
  * Then what lies open of cancelled jobs is settled (task/cancel.c).
  *
  * A sub-region made here is one of the nursery's spares.  Where the claim itself
@@ -38,6 +42,7 @@
  */
 #include "proc/recover.h"
 
+#include <signal.h>
 #include <stdlib.h>
 
 #include <forkpool.h>
@@ -45,6 +50,7 @@
 #include "shm/mend.h"
 #include "task/cancel.h"
 #include "task/claim.h"
+#include "task/nest.h"
 #include "task/outcome.h"
 
 struct fp_attempt {
@@ -55,6 +61,7 @@ struct fp_attempt {
 
 /* What an intent points at. */
 struct claim {
+	struct fp_frame *frame;
 	struct fp_slot slot;
 	uint32_t tops, region, index;
 	uint64_t jobgen;
@@ -92,7 +99,7 @@ static void forget_older(struct fp_attempts *a, uint64_t job)
 	size_t i, kept = 0;
 
 	for (i = 0; i < a->n; i++)
-		if (a->list[i].job % FP_SLOTS != job % FP_SLOTS || a->list[i].job == job)
+		if (a->list[i].job % FP_ALL_SLOTS != job % FP_ALL_SLOTS || a->list[i].job == job)
 			a->list[kept++] = a->list[i];
 	a->n = kept;
 }
@@ -108,15 +115,17 @@ static bool region_exists(const struct fp_crew *crew, const struct claim *c)
 }
 
 /* False when the intent points at nothing of its generation. */
-static bool read_claim(const struct fp_crew *crew, uint32_t id, struct claim *c)
+static bool read_claim(const struct fp_crew *crew, uint32_t id, uint32_t d, struct claim *c)
 {
-	/* REC-I1: the worker's last intent, in one word; pairs with CLAIM-C1. */
-	uint64_t intent = fp_load_acq(&fp_segment_worker(&crew->seg, id)->intent);
+	struct fp_frame *frame = fp_segment_frame(&crew->seg, id, d);
+	/* REC-I1: the worker's last intent there, in one word; pairs with CLAIM-C1. */
+	uint64_t intent = fp_load_acq(&frame->intent);
 	uint32_t slot = fp_intent_slot(intent);
 	uint64_t jobword;
 
 	if (intent == FP_INTENT_NONE || fp_intent_region(intent) >= crew->seg.geo.ids)
 		return false;
+	c->frame = frame;
 	c->slot = fp_segment_slot(&crew->seg, slot);
 	/* REC-J1: the job as it is now; pairs with JOB-P1. */
 	jobword = fp_load_acq(&c->slot.job->word);
@@ -152,22 +161,23 @@ struct verdict {
 	bool lost;		/* and it has not ended */
 };
 
-static void find_suspect(const struct fp_crew *crew, const struct claim *c,
-			 uint32_t id, struct verdict *v)
+static void find_suspect(const struct claim *c, struct verdict *v)
 {
-	struct fp_worker *w = fp_segment_worker(&crew->seg, id);
 	struct fp_job *job = c->slot.job;
+	bool left;
 	uint64_t low = fp_load_rlx(&c->slot.regions[c->region].low);
 	uint64_t start = c->index ? fp_word_end(fp_load_rlx(c->at - 1)) : 0;
-	uint64_t span = job->desc.flags & FP_JOB_RANGE ? fp_load_rlx(&w->span) : 1;
+	uint64_t span = job->desc.flags & FP_JOB_RANGE ? fp_load_rlx(&c->frame->span) : 1;
 
 	v->begin = low + start;
 	v->end = fp_min(low + fp_word_end(c->word), job->desc.count);
-	v->pos = fp_load_rlx(&w->pos);
-	v->started = v->pos >= v->begin && v->pos < v->end;
+	v->pos = fp_load_rlx(&c->frame->pos);
+	left = v->pos != FP_POS_NONE && (v->pos & FP_POS_LEFT);
+	v->pos &= left ? ~FP_POS_LEFT : FP_POS_NONE;
+	v->started = !left && v->pos >= v->begin && v->pos < v->end;
 	v->lost = false;
 	v->to = v->started ? v->pos + fp_min(fp_max(span, 1), v->end - v->pos) : v->begin;
-	v->from = v->begin;
+	v->from = left && v->pos > v->begin && v->pos < v->end ? v->pos : v->begin;
 	v->batch = fp_load_rlx(&c->slot.regions[c->region].batch);
 }
 
@@ -176,7 +186,7 @@ static bool judge_retry(const struct claim *c, struct fp_attempts *attempts,
 			const struct fp_death *d, struct verdict *v)
 {
 	struct fp_job *job = c->slot.job;
-	uint64_t key = c->jobgen * FP_SLOTS + c->slot.index;
+	uint64_t key = c->jobgen * FP_ALL_SLOTS + c->slot.index;
 	struct fp_attempt *a;
 
 	forget_older(attempts, key);
@@ -279,38 +289,83 @@ static void mend_heap(const struct fp_crew *crew, uint32_t id, bool lost)
 	fp_heap_mend(&units, id, lost ? &note : NULL);
 }
 
-static enum fp_recovered idle(const struct fp_crew *crew, uint32_t id)
+/* What is done for a frame of a dead worker before its outcome can be known. */
+static void mend(const struct fp_crew *crew, uint32_t id, uint32_t d, bool lost)
 {
-	mend_heap(crew, id, false);
-	return FP_RECOVERED_IDLE;
+	/* Items above the first frame allocate in the name of that one's (task/run.c, I4). */
+	if (d == 0)
+		mend_heap(crew, id, lost);
 }
 
-static enum fp_recovered recover(const struct fp_crew *crew,
-				 struct fp_attempts *attempts,
-				 const struct fp_death *death)
+/* How the item in a frame ended, seen from the worker's end. */
+static struct fp_death death_in(const struct fp_crew *crew, const struct fp_death *death,
+				uint32_t d)
+{
+	struct fp_death own = *death;
+	uint64_t limit;
+	uint32_t k;
+
+	if (death->outcome != FORKPOOL_ITEM_TIMED_OUT || !death->limit)
+		return own;
+	for (k = 0; k <= d; k++) {
+		limit = fp_load_rlx(&fp_segment_frame(&crew->seg, death->id, k)->limit);
+		if (limit && limit <= death->limit)
+			return own;
+	}
+	own.outcome = FORKPOOL_ITEM_CRASHED;
+	own.code = SIGKILL;
+	return own;
+}
+
+static enum fp_recovered recover_frame(const struct fp_crew *crew, struct fp_attempts *attempts,
+				       const struct fp_death *death, uint32_t d)
 {
 	const struct fp_geometry *geo = &crew->seg.geo;
+	const struct fp_death own = death_in(crew, death, d);
 	struct verdict v;
 	struct claim c;
 	uint32_t sub;
+	bool any = read_claim(crew, death->id, d, &c);
 
-	if (!read_claim(crew, death->id, &c))
-		return idle(crew, death->id);
-	if (fp_word_state(c.word) == FP_DONE)
+	if (any && fp_word_state(c.word) == FP_DONE)
 		finish_again(crew, &c);
-	if (!c.held)
-		return idle(crew, death->id);
+	if (!any || !c.held) {
+		mend(crew, death->id, d, false);
+		return FP_RECOVERED_IDLE;
+	}
 	sub = reopens(crew, &c) ? c.region
 		: fp_sub_find(&crew->seg, &c.slot, c.tops, c.jobgen,
 			      fp_first_sub(geo, geo->workers), geo->spares);
 	if (!sub)
 		return FP_RECOVERED_LATER;
-	find_suspect(crew, &c, death->id, &v);
-	if (!judge(&c, attempts, death, &v))
+	find_suspect(&c, &v);
+	if (!judge(&c, attempts, &own, &v))
 		return FP_RECOVERED_LATER;
-	mend_heap(crew, death->id, v.lost);
+	mend(crew, death->id, d, v.lost);
 	give_back(crew, &c, sub, &v);
 	return v.started ? FP_RECOVERED_ITEM : FP_RECOVERED_CLAIM;
+}
+
+/* From the top frame down; what has been settled is not counted any more, so it may be called again. */
+static enum fp_recovered recover(const struct fp_crew *crew, struct fp_attempts *attempts,
+				 const struct fp_death *death)
+{
+	const struct fp_segment *seg = &crew->seg;
+	uint32_t d = fp_segment_depth(seg, death->id);
+	enum fp_recovered r;
+
+	fp_nest_orphan(seg, death->id);
+	while (d-- > 0) {
+		if (!fp_nest_release(seg, death->id, d))
+			return FP_RECOVERED_LATER;
+		r = recover_frame(crew, attempts, death, d);
+		if (r == FP_RECOVERED_LATER || d == 0)
+			return r;
+		/* What was given back there may be of a job that was just cancelled. */
+		fp_cancel_rests(seg);
+		fp_nest_pop(seg, death->id, d);
+	}
+	return FP_RECOVERED_IDLE;
 }
 
 enum fp_recovered fp_recover_dead(const struct fp_crew *crew,
@@ -326,10 +381,12 @@ enum fp_recovered fp_recover_dead(const struct fp_crew *crew,
 
 void fp_recover_stopped(const struct fp_crew *crew, uint32_t id)
 {
+	uint32_t d = fp_segment_depth(&crew->seg, id);
 	struct claim c;
 
-	if (read_claim(crew, id, &c) && fp_word_state(c.word) == FP_DONE)
-		finish_again(crew, &c);
+	while (d-- > 0)
+		if (read_claim(crew, id, d, &c) && fp_word_state(c.word) == FP_DONE)
+			finish_again(crew, &c);
 	fp_cancel_rests(&crew->seg);
 }
 
@@ -337,14 +394,15 @@ bool fp_recover_busy(const struct fp_crew *crew, uint32_t id)
 {
 	struct claim c;
 
-	return read_claim(crew, id, &c) && c.held;
+	return read_claim(crew, id, 0, &c) && c.held;
 }
 
-bool fp_recover_job(const struct fp_crew *crew, uint32_t id, uint32_t *slot, uint64_t *gen)
+bool fp_recover_job(const struct fp_crew *crew, uint32_t id, uint32_t d, uint32_t *slot,
+		    uint64_t *gen)
 {
 	struct claim c;
 
-	if (!read_claim(crew, id, &c) || !c.held)
+	if (!read_claim(crew, id, d, &c) || !c.held)
 		return false;
 	*slot = c.slot.index;
 	*gen = c.jobgen;
@@ -356,5 +414,8 @@ bool fp_recover_runs(const struct fp_crew *crew, uint32_t id, uint32_t slot, uin
 	uint64_t runs;
 	uint32_t in;
 
-	return fp_recover_job(crew, id, &in, &runs) && in == slot && runs == gen;
+	if (!fp_recover_job(crew, id, 0, &in, &runs))
+		return false;
+	return (in == slot && runs == gen) ||
+	       fp_nest_descends(&crew->seg, in, runs, slot, gen);
 }

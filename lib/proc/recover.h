@@ -8,13 +8,16 @@
 /*
  * How a worker ended: FORKPOOL_ITEM_CRASHED with a signal, or _EXITED with a
  * status; or _TIMED_OUT or _CANCELLED, for which it was killed: then what it ran
- * is not run again, whatever the job's retries.
+ * is not run again, whatever the job's retries.  Where items lie on top of each
+ * other that is so from the lowest one on whose limit had passed by `limit`;
+ * those below it, which waited, have lost their worker.
  */
 struct fp_death {
 	uint32_t id;
 	pid_t pid;
 	int outcome;
 	int code;
+	uint64_t limit;		/* with _TIMED_OUT: the one that had passed; 0 = of all items on the stack */
 };
 
 /* How often items have lost their worker; the nursery's own memory. */
@@ -27,7 +30,7 @@ enum fp_recovered {
 	FP_RECOVERED_IDLE,	/* it held no claim */
 	FP_RECOVERED_CLAIM,	/* its claim was given back, no item had been started */
 	FP_RECOVERED_ITEM,	/* an item was settled, or will run again */
-	FP_RECOVERED_LATER,	/* no spare sub-region, or no memory: call again */
+	FP_RECOVERED_LATER,	/* no spare sub-region, no memory, or a nested job still runs: call again */
 };
 
 /*
@@ -44,10 +47,11 @@ void fp_recover_stopped(const struct fp_crew *crew, uint32_t id);
 /* Does the worker hold a claim now? */
 bool fp_recover_busy(const struct fp_crew *crew, uint32_t id);
 
-/* The slot of the job that it holds a claim of, and the job's generation; false: it holds none. */
-bool fp_recover_job(const struct fp_crew *crew, uint32_t id, uint32_t *slot, uint64_t *gen);
+/* The slot of the job that it holds a claim of in frame d, and the job's generation; false: it holds none. */
+bool fp_recover_job(const struct fp_crew *crew, uint32_t id, uint32_t d, uint32_t *slot,
+		    uint64_t *gen);
 
-/* Does it hold one of job gen of that slot? */
+/* Does it hold one of job gen of that slot, or of a job that descends from that? */
 bool fp_recover_runs(const struct fp_crew *crew, uint32_t id, uint32_t slot, uint64_t gen);
 
 #endif

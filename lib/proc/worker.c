@@ -55,15 +55,18 @@ static bool try_slot(struct fp_self *self, uint32_t slot, struct fp_chunk *chunk
 /* Jobs take turns: the search starts behind the slot that was served last. */
 static bool find_work(struct fp_self *self, struct fp_chunk *chunk)
 {
-	uint32_t start = (self->last_slot + 1) % FP_SLOTS, slot;
-	/* JOB-A2: a slot missing here was not published when we set IDLE-S1; pairs with JOB-A1. */
-	uint64_t active = fp_load_sc(&self->crew->seg.ctl->active);
-	uint64_t turned = start ? active >> start | active << (FP_SLOTS - start) : active;
+	uint32_t start = (self->last_slot + 1) % FP_ALL_SLOTS, i, word;
+	uint64_t before = ((uint64_t)1 << (start % 64)) - 1, active;
 
-	for (; turned; turned &= turned - 1) {
-		slot = (start + (uint32_t)__builtin_ctzll(turned)) % FP_SLOTS;
-		if (try_slot(self, slot, chunk))
-			return true;
+	/* The word where it starts comes twice: first from there on, last up to there. */
+	for (i = 0; i <= FP_SLOT_MAP; i++) {
+		word = (start / 64 + i) % FP_SLOT_MAP;
+		/* JOB-A2: a slot missing here was not published when we set IDLE-S1; pairs with JOB-A1. */
+		active = fp_load_sc(&self->crew->seg.ctl->active[word]);
+		active &= i == 0 ? ~before : i == FP_SLOT_MAP ? before : ~(uint64_t)0;
+		for (; active; active &= active - 1)
+			if (try_slot(self, word * 64 + (uint32_t)__builtin_ctzll(active), chunk))
+				return true;
 	}
 	return false;
 }
@@ -166,15 +169,20 @@ static bool await_work(struct fp_self *self, struct fp_chunk *chunk)
 static void work(struct fp_self *self)
 {
 	struct fp_chunk chunk;
+	bool goes_on;
 
-	while (stop_of(self) != FP_STOP_NOW && !fp_run_leave(&self->runner)) {
+	while (stop_of(self) != FP_STOP_NOW && !fp_run_leave(&self->runner, 0)) {
 		if (!find_work(self, &chunk) && !await_work(self, &chunk)) {
 			if (stop_of(self) != FP_STOP_NO)
 				return;
 			continue;
 		}
 		fp_limit_boundary(self->shared);
-		if (!fp_run_chunk(&self->runner, &chunk))
+		self->level = self->runner.claimer.slot.job->desc.level;
+		self->in_item = true;
+		goes_on = fp_run_chunk(&self->runner, &chunk);
+		self->in_item = false;
+		if (!goes_on)
 			return;
 	}
 }
@@ -215,7 +223,11 @@ static void enter(struct fp_self *self, const struct fp_crew *crew, unsigned id,
 			.max_items = crew->max_items,
 		},
 	};
-	self->runner.claimer.me = self->shared;
+	self->runner.me = self->shared;
+	self->runner.claimer.frame = &self->shared->base;
+	self->top = &self->runner;
+	self->depth = 1;
+	fp_store_rlx(&self->shared->depth, 1);
 	heap = fp_segment_heap(&crew->seg, false);
 	fp_heap_open(&self->heap, &heap, id, self->shared);
 	fp_self = self;
@@ -244,6 +256,16 @@ int fp_worker_run(struct fp_self *self, const struct fp_crew *crew, unsigned id,
 		crew->worker_exit(crew->worker_arg, id, self->state);
 	say(self, FP_WORKER_LEFT);
 	return 0;
+}
+
+void fp_worker_watch(const struct fp_self *self, uint32_t slot)
+{
+	fp_a64 *news = &self->crew->seg.ctl->nest_watched[(slot - FP_SLOTS) / 64];
+
+	/* LIMIT-J2: after the job is published; pairs with LIMIT-J3. */
+	fp_or_sc(news, (uint64_t)1 << (slot % 64));
+	/* To the nursery it is a reason to look, no more. */
+	fp_sys.kill(getppid(), SIGCHLD);
 }
 
 /* ---- As a process -------------------------------------------------------------------- */

@@ -16,7 +16,11 @@ struct fp_self {
 	uint32_t last_slot;
 	unsigned crowded;		/* yields in a row in which somebody else ran */
 	int64_t stay_until;		/* no move to another CPU before that */
-	struct fp_runner runner;
+	struct fp_runner runner;	/* of frame 0 */
+	struct fp_runner *top;		/* of the item at work */
+	bool in_item;			/* and not in a hook; never inline */
+	uint32_t depth;			/* frames in use */
+	uint32_t level;			/* maps around the item at work, one inside the other, on whatever worker */
 	struct fp_heap heap;		/* where its items allocate */
 };
 
@@ -32,6 +36,9 @@ extern _Thread_local struct fp_self *fp_self __attribute__((tls_model("initial-e
  */
 int fp_worker_run(struct fp_self *self, const struct fp_crew *crew, unsigned id,
 		  bool process);
+
+/* The job with limits that an item of this worker has published in slot: the nursery is to enforce them. */
+void fp_worker_watch(const struct fp_self *self, uint32_t slot);
 
 /* Before the first fork of a worker process: what all of them inherit. */
 void fp_worker_prepare(void);

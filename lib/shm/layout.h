@@ -6,12 +6,14 @@
  *
  *	struct fp_ctl                       one, at offset 0; describes itself
  *	struct fp_worker [workers]
- *	slot [FP_SLOTS], each:
+ *	slot [FP_SLOTS], for jobs of the host, each:
  *		struct fp_job               a job's word and description
  *		struct fp_region [ids]      0 the root; then tops; then sub-regions
  *		words of the root's log     [tops]
  *		words of the tops' logs     [FP_TOP_WORDS], cut into equal parts
  *		words of the subs' logs     [subs][FP_SUB_WORDS]
+ *	slot [FP_NESTED], for jobs of items, likewise, with [FP_NEST_WORDS]
+ *	struct fp_frame [workers][FP_DEPTH], of which the first is not used
  *	the heap's words, for each unit of the arena (heapwords.h)
  *	arena
  *
@@ -34,13 +36,18 @@
 #include "shm/heapwords.h"
 
 #define FP_MAGIC	0x6c6f6f706b726f66ull	/* "forkpool", little-endian */
-#define FP_LAYOUT	2u			/* raised when anything below changes */
+#define FP_LAYOUT	3u			/* raised when anything below changes */
 
 #define FP_WORKERS_MAX	1024u
 #define FP_MAP_WORDS	(FP_WORKERS_MAX / 64)	/* words of a bitmap of workers */
-#define FP_SLOTS	64u			/* jobs at the same time */
+#define FP_SLOTS	64u			/* jobs of the host at the same time */
+#define FP_NESTED	64u			/* jobs of items at the same time; more run serially */
+#define FP_ALL_SLOTS	(FP_SLOTS + FP_NESTED)
+#define FP_SLOT_MAP	(FP_ALL_SLOTS / 64)	/* words of a bitmap of slots */
+#define FP_DEPTH	1024u			/* maps inside each other, and so claims that a worker may hold */
 #define FP_IDS_MAX	4096u			/* regions of a slot */
 #define FP_TOP_WORDS	16384u			/* claim words of all top regions */
+#define FP_NEST_WORDS	1024u			/* the same in a nested slot */
 #define FP_SUB_WORDS	64u			/* claim words of a sub-region */
 #define FP_REGION_MAX	((uint64_t)1 << 27)	/* items in one region */
 
@@ -174,6 +181,8 @@ struct fp_job_desc {
 	size_t in_size, out_size;
 	uint64_t count;			/* items, from 0 on */
 	uint64_t begin;			/* ranges: what item 0 is called */
+	uint64_t parent;		/* fp_parent() of the item that published it; 0 = the host */
+	uint32_t level;			/* maps around it, one inside the other */
 	uint64_t chunk;			/* items a claim; 0 = measured */
 	struct forkpool_status *status;	/* NULL = none wanted */
 	int64_t timeout;		/* ns for an item, or a call of a range; 0 = none */
@@ -181,13 +190,13 @@ struct fp_job_desc {
 };
 
 /*
- * desc is written by the host thread that holds the slot, between two jobs, and
- * read by workers that hold a claim, so never while it is written.  The atomics
+ * desc is written by who holds the slot, a host thread or a worker, between two
+ * jobs, and read by workers that hold a claim, so never while it is written.  The atomics
  * before it are read before a claim too, where a stale value is found out by the
  * claim's checks.
  */
 struct fp_job {
-	FP_ALIGNED fp_a64 word;		/* host: RUN; anybody: RUN -> DONE; host: WAITER, CANCEL, ABANDON */
+	FP_ALIGNED fp_a64 word;		/* holder: RUN; anybody: RUN -> DONE; holder: WAITER; host, nursery: CANCEL, ABANDON */
 
 	FP_ALIGNED fp_a64 first;	/* {index:56, outcome:8} of the first item not ok; ~0 none; lowered by anybody */
 
@@ -196,6 +205,7 @@ struct fp_job {
 	fp_a64 chunk;			/* desc.chunk */
 	fp_a64 fn;			/* desc.fn: whose cost is remembered */
 	fp_a64 timeout, deadline;	/* desc's: when the nursery looks again */
+	fp_a64 parent;			/* desc.parent */
 	struct fp_job_desc desc;
 
 	FP_ALIGNED fp_a64 used[FP_IDS_MAX / 64];	/* sub-regions that this job may have: a hint, set by their makers */
@@ -205,6 +215,15 @@ static inline uint64_t fp_first(uint64_t index, int outcome)
 {
 	return index << 8 | (unsigned)outcome;
 }
+
+/* The job whose item published another one: {generation:56, slot:8}. */
+static inline uint64_t fp_parent(uint64_t gen, uint32_t slot)
+{
+	return gen << 8 | slot;
+}
+
+#define fp_parent_gen(p)	((p) >> 8)
+#define fp_parent_slot(p)	((uint32_t)((p) & 0xff))
 
 /* ---- Worker ---------------------------------------------------------------- */
 
@@ -228,33 +247,50 @@ enum fp_leave {
 
 #define FP_POS_NONE	UINT64_MAX
 
-/* What a worker is about: {valid:1, generation:22, slot:6, region:12, index:14} */
+/* With it: the items before it are done, and this one was not begun: a worker that leaves. */
+#define FP_POS_LEFT	((uint64_t)1 << 62)
+
+/* What a worker is about: {valid:1, generation:22, slot:8, region:12, index:14} */
 #define FP_INTENT_NONE	((uint64_t)0)
 
 static inline uint64_t fp_intent(uint64_t gen, uint64_t slot, uint64_t region,
 				 uint64_t index)
 {
-	return (uint64_t)1 << 63 | gen << 32 | slot << 26 | region << 14 | index;
+	return (uint64_t)1 << 63 | gen << 34 | slot << 26 | region << 14 | index;
 }
 
-#define fp_intent_gen(w)	((w) >> 32 & FP_GEN_MASK)
-#define fp_intent_slot(w)	((uint32_t)((w) >> 26 & 0x3f))
+#define fp_intent_gen(w)	((w) >> 34 & FP_GEN_MASK)
+#define fp_intent_slot(w)	((uint32_t)((w) >> 26 & 0xff))
 #define fp_intent_region(w)	((uint32_t)((w) >> 14 & FP_OWNER_MASK))
 #define fp_intent_index(w)	((uint32_t)((w) & FP_INDEX_MASK))
 
+_Static_assert(FP_ALL_SLOTS - 1 <= 0xff, "a slot fits intents and parents");
+
 /*
- * Written by the worker itself, but condemned and expired by the nursery, and
- * pid and state NONE and STARTING by the nursery while no process has this id.
- * Read by the nursery after death (all), at a stop (intent) and in jobs with
- * limits (limit), by the host for progress and at create.
+ * One claim and the item at work.  A worker's first frame is for what its main
+ * loop claims; the next for what is claimed while that item waits for a map of
+ * its own; and so on.  Written by the worker, read by the nursery after death
+ * (all) and at a stop (intent), and by the host for progress (pos of the first).
  */
-struct fp_worker {
-	FP_ALIGNED fp_a64 pos;		/* the item at work, by the job's index; FP_POS_NONE */
+struct fp_frame {
+	fp_a64 pos;			/* the item at work, by the job's index; FP_POS_NONE; or with FP_POS_LEFT */
 	fp_a64 span;			/* ranges: items handed to one call from pos on */
 	fp_a64 intent;			/* the claim it tried or holds */
+	fp_a64 limit;			/* of the last item begun in its claim; 0 = none has a limit */
+};
+
+/*
+ * Written by the worker itself, but condemned and expired by the nursery, and
+ * pid, depth and state NONE and STARTING by the nursery while no process has this
+ * id.  Read by the nursery after death (all), at a stop (depth) and in jobs with
+ * limits (limit), by the host at create.
+ */
+struct fp_worker {
+	FP_ALIGNED struct fp_frame base;	/* frame 0 */
 	fp_a64 chunks;			/* chunks it settled, over all its lives */
-	fp_a64 limit;			/* until when what it runs may run, on the monotonic clock; 0 = no limit */
-	fp_a64 runs;			/* chunks it began to run, over all its lives */
+	fp_a64 limit;			/* the earliest of all frames' limits, on the monotonic clock; 0 = none */
+	fp_a64 runs;			/* chunks it began to run in frame 0, over all its lives */
+	fp_a32 depth;			/* frames in use; raised before a frame is used, lowered when it is not any more */
 
 	FP_ALIGNED fp_a32 state;	/* enum fp_worker_state */
 	fp_a32 pid;
@@ -292,24 +328,39 @@ struct fp_log {
 	fp_a64 records[FP_LOG_RECORDS][3];	/* {id:32, kind:32}, {code:32, pid:32}, value; likewise */
 };
 
+/*
+ * Who holds a nested slot: 0, or {frame:16, worker + 1:16}.  A worker takes it by
+ * compare-and-swap from 0 and gives it back by a store; for a dead one the
+ * nursery does so, when the slot's job is not RUN any more.
+ */
+struct fp_nest {
+	_Alignas(64) fp_a32 holder;
+	fp_a32 room;			/* the slot has memory; set by who took it, never cleared */
+};
+
 struct fp_ctl {
 	/* Written once, by the host at create. */
 	FP_ALIGNED uint64_t magic;
 	uint32_t layout;
 	uint32_t workers;		/* at most, ever */
-	uint64_t worker_off, slot_off, slot_stride, arena_off, arena_size;
+	uint64_t worker_off, slot_off, slot_stride, nest_off, nest_stride, frame_off;
+	uint64_t arena_off, arena_size;
 
-	FP_ALIGNED fp_a64 active;	/* slots that ever had a job; host sets, workers read */
+	FP_ALIGNED fp_a64 active[FP_SLOT_MAP];	/* slots that ever had a job; their holders set, workers read */
 	fp_a64 spin;			/* ns a worker looks on before it sleeps; host sets while they start */
 	fp_a32 crew;			/* workers wanted now: for those who share out work; host at create, then the nursery */
 
 	/* What a running worker looks at between items; seldom written. */
 	FP_ALIGNED fp_a64 hungry[FP_MAP_WORDS];		/* looking for work; each worker its bit, the nursery a dead one's */
 	fp_a32 stop;			/* enum fp_stop; host writes, workers read */
+	FP_ALIGNED fp_a64 waiting[FP_MAP_WORDS];	/* looking for work inside an item that waits; as hungry */
 
 	FP_ALIGNED fp_a64 asleep[FP_MAP_WORDS];	/* in or near the futex; as hungry */
 
+	FP_ALIGNED fp_a64 nest_asleep[FP_MAP_WORDS];	/* the same inside an item that waits */
+
 	FP_ALIGNED fp_a32 event;	/* futex of sleeping workers; raised by whoever wakes */
+	FP_ALIGNED fp_a32 nest_event;	/* futex of workers that sleep inside an item; likewise */
 
 	FP_ALIGNED fp_a32 started;	/* futex of create; raised by workers and nursery */
 	_Atomic int32_t start_error;	/* -errno why the nursery gave up; 0 */
@@ -321,11 +372,16 @@ struct fp_ctl {
 
 	struct fp_log log;
 	FP_ALIGNED fp_a64 heap_limit;	/* units of the arena whose words have memory; raised by whoever allocates */
+
+	FP_ALIGNED fp_a64 nest_watched[FP_NESTED / 64];	/* nested slots with a new job that has limits; workers set, the nursery takes */
+	struct fp_nest nest[FP_NESTED];
 };
 
 _Static_assert(offsetof(struct fp_ctl, magic) == 0, "the magic comes first");
 _Static_assert(sizeof(struct fp_region) == FP_LINE, "a region is one pair of lines");
 _Static_assert(offsetof(struct fp_region, claim_hint) == 64, "hints have their own line");
+_Static_assert(FP_DEPTH <= 0xffff && FP_WORKERS_MAX < 0xffff, "a holder fits 32 bits");
+_Static_assert(FP_REGION_MAX * FP_WORKERS_MAX < FP_POS_LEFT, "a position leaves room for its flag");
 _Static_assert(sizeof(struct fp_worker) == 2 * FP_LINE, "a worker is two pairs of lines");
 _Static_assert(offsetof(struct fp_job, first) == FP_LINE, "the job word has its own line");
 _Static_assert(offsetof(struct fp_ctl, asleep) % FP_LINE == 0, "asleep has its own lines");
@@ -340,7 +396,8 @@ struct fp_geometry {
 	uint32_t spares;		/* sub-regions of the nursery */
 	uint32_t ids;			/* 1 + tops + own * workers + spares */
 	size_t worker_off, slot_off, slot_stride;
-	size_t region_off, root_off, top_off, sub_off;	/* inside a slot */
+	size_t nest_off, nest_stride, frame_off;
+	size_t region_off, root_off, top_off;	/* inside a slot; the subs' words lie behind the tops' */
 	size_t heap_off;		/* the heap's words; known with the arena's size */
 	size_t ctl_size;		/* control in all, whole pages */
 };

@@ -60,26 +60,34 @@ void fp_geometry_init(struct fp_geometry *geo, uint32_t workers)
 	place(&end, sizeof(struct fp_job));
 	geo->region_off = place(&end, geo->ids * sizeof(struct fp_region));
 	geo->root_off = place(&end, geo->tops * sizeof(fp_a64));
-	geo->top_off = place(&end, FP_TOP_WORDS * sizeof(fp_a64));
-	geo->sub_off = place(&end, subs * FP_SUB_WORDS * sizeof(fp_a64));
-	geo->slot_stride = fp_round_up(end, FP_PAGE);
+	geo->top_off = fp_round_up(end, FP_LINE);
+	end = geo->top_off + subs * FP_SUB_WORDS * sizeof(fp_a64);
+	geo->slot_stride = fp_round_up(end + FP_TOP_WORDS * sizeof(fp_a64), FP_PAGE);
+	geo->nest_stride = fp_round_up(end + FP_NEST_WORDS * sizeof(fp_a64), FP_PAGE);
 
 	end = 0;
 	place(&end, sizeof(struct fp_ctl));
 	geo->worker_off = place(&end, workers * sizeof(struct fp_worker));
 	geo->slot_off = fp_round_up(end, FP_PAGE);
-	geo->ctl_size = geo->slot_off + FP_SLOTS * geo->slot_stride;
+	geo->nest_off = geo->slot_off + FP_SLOTS * geo->slot_stride;
+	geo->frame_off = geo->nest_off + FP_NESTED * geo->nest_stride;
+	geo->ctl_size = geo->frame_off + (size_t)workers * FP_DEPTH * sizeof(struct fp_frame);
 }
 
-size_t fp_arena_default(void)
+size_t fp_arena_default(uint32_t workers)
 {
 	long pages = sysconf(_SC_PHYS_PAGES);
 	size_t quarter = pages > 0 ? (size_t)pages / 4 * (size_t)sysconf(_SC_PAGESIZE)
 				   : (size_t)1 << 30;
+	struct fp_geometry geo;
 	struct rlimit lim;
+	size_t room;
 
-	if (fp_sys.getrlimit(RLIMIT_FSIZE, &lim) == 0 && lim.rlim_cur / 2 < quarter)
-		quarter = lim.rlim_cur / 2;
+	fp_geometry_init(&geo, workers);
+	if (fp_sys.getrlimit(RLIMIT_FSIZE, &lim) == 0) {
+		room = lim.rlim_cur > geo.ctl_size ? lim.rlim_cur - geo.ctl_size : 0;
+		quarter = fp_min(quarter, room / 2);
+	}
 	return fp_round_up(fp_max(quarter / FP_PAGE, 1) * FP_PAGE, FP_PAGE);
 }
 
@@ -157,6 +165,9 @@ static void describe(struct fp_segment *seg)
 	ctl->worker_off = seg->geo.worker_off;
 	ctl->slot_off = seg->geo.slot_off;
 	ctl->slot_stride = seg->geo.slot_stride;
+	ctl->nest_off = seg->geo.nest_off;
+	ctl->nest_stride = seg->geo.nest_stride;
+	ctl->frame_off = seg->geo.frame_off;
 	ctl->arena_off = seg->geo.ctl_size;
 	ctl->arena_size = seg->arena_size;
 	fp_store_rlx(&ctl->crew, seg->geo.workers);
@@ -267,14 +278,19 @@ int fp_segment_take_slot(struct fp_segment *seg, uint32_t slot)
 struct fp_slot fp_segment_slot(const struct fp_segment *seg, uint32_t slot)
 {
 	const struct fp_geometry *geo = &seg->geo;
-	char *base = (char *)seg->ctl + geo->slot_off + slot * geo->slot_stride;
+	bool nested = slot >= FP_SLOTS;
+	size_t words = nested ? FP_NEST_WORDS : FP_TOP_WORDS;
+	char *base = (char *)seg->ctl +
+		     (nested ? geo->nest_off + (slot - FP_SLOTS) * geo->nest_stride
+			     : geo->slot_off + slot * geo->slot_stride);
 
 	return (struct fp_slot){
 		.job = (struct fp_job *)base,
 		.regions = (struct fp_region *)(base + geo->region_off),
 		.root = (fp_a64 *)(base + geo->root_off),
 		.top = (fp_a64 *)(base + geo->top_off),
-		.sub = (fp_a64 *)(base + geo->sub_off),
+		.sub = (fp_a64 *)(base + geo->top_off) + words,
+		.words = (uint32_t)words,
 		.index = slot,
 	};
 }
@@ -282,6 +298,21 @@ struct fp_slot fp_segment_slot(const struct fp_segment *seg, uint32_t slot)
 struct fp_worker *fp_segment_worker(const struct fp_segment *seg, uint32_t id)
 {
 	return (struct fp_worker *)((char *)seg->ctl + seg->geo.worker_off) + id;
+}
+
+struct fp_frame *fp_segment_frame(const struct fp_segment *seg, uint32_t id, uint32_t d)
+{
+	struct fp_frame *frames = (struct fp_frame *)((char *)seg->ctl + seg->geo.frame_off);
+
+	return d ? frames + (size_t)id * FP_DEPTH + d : &fp_segment_worker(seg, id)->base;
+}
+
+uint32_t fp_segment_depth(const struct fp_segment *seg, uint32_t id)
+{
+	/* NEST-D1: with it the frames below it as they were before they were used; pairs with NEST-D2. */
+	uint32_t depth = fp_load_acq(&fp_segment_worker(seg, id)->depth);
+
+	return depth && depth <= FP_DEPTH ? depth : 1;
 }
 
 uint32_t fp_segment_crew(const struct fp_segment *seg)
@@ -326,7 +357,7 @@ fp_a64 *fp_slot_log(const struct fp_segment *seg, const struct fp_slot *slot,
 	}
 	if (id > tops)
 		return NULL;
-	*words = FP_TOP_WORDS / tops;
+	*words = slot->words / tops;
 	return slot->top + (size_t)(id - 1) * *words;
 }
 

@@ -20,13 +20,14 @@ struct fp_slot {
 	struct fp_job *job;
 	struct fp_region *regions;
 	fp_a64 *root, *top, *sub;
+	uint32_t words;			/* of all tops' logs */
 	uint32_t index;
 };
 
 void fp_geometry_init(struct fp_geometry *geo, uint32_t workers);
 
-/* Bytes of an arena when the user names none: a quarter of RAM, within RLIMIT_FSIZE. */
-size_t fp_arena_default(void);
+/* Bytes of an arena when the user names none, for so many workers at most: a quarter of RAM, within RLIMIT_FSIZE. */
+size_t fp_arena_default(uint32_t workers);
 
 /* What the arena lies on, and whether huge pages are asked for; zeros are the defaults. */
 struct fp_backing {
@@ -45,11 +46,15 @@ void fp_segment_destroy(struct fp_segment *seg);
 /* The same in a child forked later, where the control part is not mapped: something else may lie there. */
 void fp_segment_forget(struct fp_segment *seg);
 
-/* Takes room in the file for a slot, before its first job.  0 or -ENOMEM ... */
+/* Takes room in the file for a slot of the host, before its first job.  0 or -ENOMEM ... */
 int fp_segment_take_slot(struct fp_segment *seg, uint32_t slot);
 
 struct fp_slot fp_segment_slot(const struct fp_segment *seg, uint32_t slot);
 struct fp_worker *fp_segment_worker(const struct fp_segment *seg, uint32_t id);
+
+/* Frame d of a worker, which must be below FP_DEPTH; and how many it has in use, at least 1. */
+struct fp_frame *fp_segment_frame(const struct fp_segment *seg, uint32_t id, uint32_t d);
+uint32_t fp_segment_depth(const struct fp_segment *seg, uint32_t id);
 
 /* How many workers there are to be now: a number for sharing out work, not for finding things. */
 uint32_t fp_segment_crew(const struct fp_segment *seg);

@@ -16,7 +16,7 @@ struct fp_note {
 
 static inline struct fp_note fp_note_of(const struct fp_worker *me, uint32_t id)
 {
-	return (struct fp_note){ fp_load_rlx(&me->runs) << 11 | id, fp_load_rlx(&me->pos) };
+	return (struct fp_note){ fp_load_rlx(&me->runs) << 11 | id, fp_load_rlx(&me->base.pos) };
 }
 
 size_t fp_slab_size(uint32_t class);

@@ -18,6 +18,11 @@
  *
  * Progress.  Nobody waits for a woken worker to do anything.
  *
+ * A worker inside an item that waits for a job of its own sleeps apart, on that
+ * job's word and `nest_event`: there is little that it may run, so a wake-up for
+ * any work must not be spent on it.  All those are woken together; the bits are
+ * `waiting` (in the place of `hungry`) and `nest_asleep`.
+ *
  * If the owner dies.  Its bits stay; fp_idle_forget() clears them.  `event` may
  * have been raised for nothing: harmless.
  */
@@ -92,13 +97,73 @@ void fp_wake_workers(struct fp_ctl *ctl, uint32_t workers, uint64_t n)
 		raise_and_wake(ctl, (int)fp_min(asleep, n));
 }
 
+static void wake_all_waiting(struct fp_ctl *ctl)
+{
+	/* IDLE-E4: as IDLE-E2; pairs with IDLE-E3. */
+	fp_add_sc(&ctl->nest_event, 1);
+	fp_sys.futex_wake(&ctl->nest_event, INT_MAX);
+}
+
 void fp_wake_all(struct fp_ctl *ctl)
 {
 	raise_and_wake(ctl, INT_MAX);
+	wake_all_waiting(ctl);
 }
 
 void fp_idle_forget(struct fp_ctl *ctl, uint32_t id)
 {
 	fp_hungry_clear(ctl, id);
 	fp_park_cancel(ctl, id);
+	fp_waiting_clear(ctl, id);
+	fp_nest_park_cancel(ctl, id);
+}
+
+/* ---- Inside an item --------------------------------------------------------------- */
+
+void fp_waiting_set(struct fp_ctl *ctl, uint32_t id)
+{
+	/* IDLE-H3: as IDLE-H1; pairs with IDLE-H4. */
+	fp_or_sc(&ctl->waiting[id / 64], bit(id));
+}
+
+void fp_waiting_clear(struct fp_ctl *ctl, uint32_t id)
+{
+	/* IDLE-H4: takes back what IDLE-H3 said; pairs with IDLE-H3. */
+	fp_and_sc(&ctl->waiting[id / 64], ~bit(id));
+}
+
+uint32_t fp_nest_park_prepare(struct fp_ctl *ctl, uint32_t id)
+{
+	/* IDLE-E3: as IDLE-E1; pairs with IDLE-E4. */
+	uint32_t ticket = fp_load_sc(&ctl->nest_event);
+
+	/* IDLE-S3: as IDLE-S1; pairs with IDLE-W2. */
+	fp_or_sc(&ctl->nest_asleep[id / 64], bit(id));
+	return ticket;
+}
+
+void fp_nest_park_cancel(struct fp_ctl *ctl, uint32_t id)
+{
+	/* IDLE-S4: takes back IDLE-S3; pairs with IDLE-W2. */
+	fp_and_sc(&ctl->nest_asleep[id / 64], ~bit(id));
+}
+
+void fp_nest_park(struct fp_ctl *ctl, uint32_t id, uint32_t ticket, fp_a64 *word,
+		  uint32_t seen, int64_t deadline)
+{
+	/* The low half comes first: only little-endian machines are known here. */
+	fp_sys.futex_wait_two((fp_a32 *)word, seen, &ctl->nest_event, ticket, deadline);
+	fp_nest_park_cancel(ctl, id);
+}
+
+void fp_wake_waiting(struct fp_ctl *ctl, uint32_t workers)
+{
+	uint32_t i;
+
+	for (i = 0; i < (workers + 63) / 64; i++)
+		/* IDLE-W2: after the work was published (sc there); pairs with IDLE-S3. */
+		if (fp_load_sc(&ctl->nest_asleep[i])) {
+			wake_all_waiting(ctl);
+			return;
+		}
 }

@@ -5,17 +5,28 @@
 
 #include "shm/layout.h"
 
-/* Is some worker out of work?  A hint; it costs one load for up to 64 workers. */
-static inline bool fp_hungry_any(struct fp_ctl *ctl, uint32_t workers)
+static inline bool fp_map_any(const fp_a64 *map, uint32_t workers)
 {
 	uint32_t i;
 
 	if (fp_likely(workers <= 64))
-		return fp_load_rlx(&ctl->hungry[0]) != 0;
+		return fp_load_rlx(&map[0]) != 0;
 	for (i = 0; i < (workers + 63) / 64; i++)
-		if (fp_load_rlx(&ctl->hungry[i]))
+		if (fp_load_rlx(&map[i]))
 			return true;
 	return false;
+}
+
+/* Is some worker out of work?  A hint; it costs one load for up to 64 workers. */
+static inline bool fp_hungry_any(struct fp_ctl *ctl, uint32_t workers)
+{
+	return fp_map_any(ctl->hungry, workers);
+}
+
+/* Does some worker look for work inside an item that waits for a map of its own?  Likewise. */
+static inline bool fp_waiting_any(struct fp_ctl *ctl, uint32_t workers)
+{
+	return fp_map_any(ctl->waiting, workers);
 }
 
 void fp_hungry_set(struct fp_ctl *ctl, uint32_t id);
@@ -30,6 +41,19 @@ void fp_park_cancel(struct fp_ctl *ctl, uint32_t id);
 
 /* Sleeps until the event moves on from the ticket; wakes spuriously too. */
 void fp_park(struct fp_ctl *ctl, uint32_t id, uint32_t ticket);
+
+/* The same inside an item that waits for a job of its own. */
+void fp_waiting_set(struct fp_ctl *ctl, uint32_t id);
+void fp_waiting_clear(struct fp_ctl *ctl, uint32_t id);
+uint32_t fp_nest_park_prepare(struct fp_ctl *ctl, uint32_t id);
+void fp_nest_park_cancel(struct fp_ctl *ctl, uint32_t id);
+
+/* Sleeps until the event moves on, or the low half of *word from `seen`, or the deadline comes. */
+void fp_nest_park(struct fp_ctl *ctl, uint32_t id, uint32_t ticket, fp_a64 *word,
+		  uint32_t seen, int64_t deadline);
+
+/* After publishing work of a nested job: wakes those who wait inside items, in case it descends from theirs. */
+void fp_wake_waiting(struct fp_ctl *ctl, uint32_t workers);
 
 /* After publishing work for up to n workers: wakes as many.  No system call when none sleeps. */
 void fp_wake_workers(struct fp_ctl *ctl, uint32_t workers, uint64_t n);

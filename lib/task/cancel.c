@@ -4,7 +4,7 @@
  * unrun, running chunks end at the next look between items, and the job is
  * completed by the walk that completes every job.
  *
- * Usage.  The host: fp_job_cancel().  A worker that has just published a
+ * Usage.  The host, and the nursery for jobs of the dead: fp_job_cancel().  A worker that has just published a
  * sub-region: fp_cancel_rest() if the job is cancelled by then.  The nursery,
  * after each death and each stop: fp_cancel_rests().
  *
@@ -51,8 +51,8 @@ void fp_cancel_rest(struct fp_claimer *c, uint32_t slot)
 
 static void cancel_rest_as_nobody(const struct fp_segment *seg, uint32_t slot)
 {
-	struct fp_worker none = { 0 };
-	struct fp_claimer c = { .seg = seg, .me = &none, .id = FP_NOBODY };
+	struct fp_frame none = { 0 };
+	struct fp_claimer c = { .seg = seg, .frame = &none, .id = FP_NOBODY };
 
 	fp_cancel_rest(&c, slot);
 }
@@ -91,13 +91,14 @@ bool fp_job_cancelled(const struct fp_segment *seg, uint32_t slot)
 
 void fp_cancel_rests(const struct fp_segment *seg)
 {
-	uint64_t active = fp_load_rlx(&seg->ctl->active);
-	uint32_t slot;
+	uint32_t slot, i;
+	uint64_t active;
 
-	for (; active; active &= active - 1) {
-		slot = (uint32_t)__builtin_ctzll(active);
-		/* CANCEL-N1: after the death of who would have looked, or our own SPLIT store; pairs with CANCEL-C1. */
-		if (fp_load_sc(&fp_segment_slot(seg, slot).job->word) & FP_JOB_CANCEL)
-			cancel_rest_as_nobody(seg, slot);
-	}
+	for (i = 0; i < FP_SLOT_MAP; i++)
+		for (active = fp_load_rlx(&seg->ctl->active[i]); active; active &= active - 1) {
+			slot = i * 64 + (uint32_t)__builtin_ctzll(active);
+			/* CANCEL-N1: after the death of who would have looked, or our own SPLIT store; pairs with CANCEL-C1. */
+			if (fp_load_sc(&fp_segment_slot(seg, slot).job->word) & FP_JOB_CANCEL)
+				cancel_rest_as_nobody(seg, slot);
+		}
 }

@@ -8,7 +8,8 @@
 /*
  * The job of generation gen is cancelled: what nobody has claimed never starts,
  * and is settled here and now.  It ends when the chunks that run have ended.
- * Nothing happens to a job that is over.  By the host.
+ * Nothing happens to a job that is over; gen 0: whichever job is there.  By the
+ * host, or by the nursery for a job whose publisher is dead.
  */
 void fp_job_cancel(const struct fp_segment *seg, uint32_t slot, uint64_t gen);
 

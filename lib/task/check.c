@@ -68,21 +68,23 @@ static bool wrong(char *text, size_t size, const char *format, ...)
 static bool run_sound(const struct view *v, uint32_t id, uint32_t k, fp_a64 *at,
 		      uint64_t w)
 {
-	uint32_t owner = fp_word_owner(w);
-	uint64_t intent;
+	uint32_t owner = fp_word_owner(w), d;
+	uint64_t intent = FP_INTENT_NONE;
 
 	if (owner == FP_NOBODY && (v->word & FP_JOB_CANCEL))
 		return true;
 	if (owner >= v->seg->geo.workers)
 		return WRONG(v, "region %u word %u: no worker %u", id, k, owner);
-	intent = fp_load_rlx(&fp_segment_worker(v->seg, owner)->intent);
-	/* CHECK-W1: after the intent, which is written before the claim and again only after the word; pairs with CLAIM-C1. */
+	for (d = fp_segment_depth(v->seg, owner); d-- > 0;) {
+		intent = fp_load_rlx(&fp_segment_frame(v->seg, owner, d)->intent);
+		if (intent == fp_intent(fp_word_gen(w), v->slot.index, id, k))
+			return true;
+	}
+	/* CHECK-W1: after the intents, which are written before the claim and again only after the word; pairs with CLAIM-C1. */
 	if (fp_load_sc(at) != w)
 		return true;
-	if (intent != fp_intent(fp_word_gen(w), v->slot.index, id, k))
-		return WRONG(v, "region %u word %u: the intent of worker %u is %#llx",
-			     id, k, owner, (unsigned long long)intent);
-	return true;
+	return WRONG(v, "region %u word %u: the intent of worker %u is %#llx",
+		     id, k, owner, (unsigned long long)intent);
 }
 
 /* I4.  Nor does a word that is not SPLIT any more say anything of the sub-region. */
@@ -248,16 +250,25 @@ static bool job_sound(struct view *v)
 	return tops_sound(v, state == FP_JOB_DONE) && subs_sound(v, state == FP_JOB_DONE);
 }
 
+/* Who was about to publish the next job in a nested slot may have died half-way. */
+static bool abandoned(const struct view *v)
+{
+	uint64_t root = fp_load_rlx(&v->slot.regions[0].name);
+
+	return v->slot.index >= FP_SLOTS && !(v->word & FP_JOB_RUN) && fp_word_gen(root) != v->gen;
+}
+
 /* One look; true as well when the job changed under it. */
 static bool slot_look(struct view *v)
 {
-	bool sound;
+	bool sound = true;
 
 	/* CHECK-J1: the job as published, or its end; pairs with JOB-P1 and JOB-D1. */
 	v->word = fp_load_sc(&v->slot.job->word);
 	v->gen = FP_JOB_GEN(v->word) & FP_GEN_MASK;
 	v->tops = fp_load_rlx(&v->slot.job->tops);
-	sound = job_sound(v);
+	if (!abandoned(v))
+		sound = job_sound(v);
 	/* CHECK-J2: the same job all the while; pairs with JOB-P1 and JOB-D1. */
 	return sound || fp_load_sc(&v->slot.job->word) != v->word;
 }
@@ -295,7 +306,8 @@ static bool header_sound(const struct fp_segment *seg, char *text, size_t size)
 		return wrong(text, size, "magic or layout");
 	if (ctl->workers != geo->workers || ctl->worker_off != geo->worker_off ||
 	    ctl->slot_off != geo->slot_off || ctl->slot_stride != geo->slot_stride ||
-	    ctl->arena_off != geo->ctl_size || ctl->arena_size != seg->arena_size)
+	    ctl->nest_off != geo->nest_off || ctl->nest_stride != geo->nest_stride ||
+	    ctl->frame_off != geo->frame_off || ctl->arena_off != geo->ctl_size || ctl->arena_size != seg->arena_size)
 		return wrong(text, size, "the header differs from the geometry");
 	if (fp_load_rlx(&ctl->crew) - 1 >= geo->workers)
 		return wrong(text, size, "%u workers wanted", fp_load_rlx(&ctl->crew));
@@ -312,12 +324,13 @@ static bool workers_sound(const struct fp_segment *seg, char *text, size_t size)
 
 	for (i = 0; i < FP_MAP_WORDS; i++) {
 		mask = n >= 64 * (i + 1) ? 0 : n <= 64 * i ? ~(uint64_t)0 : ~(uint64_t)0 << n % 64;
-		if ((fp_load_rlx(&ctl->hungry[i]) | fp_load_rlx(&ctl->asleep[i])) & mask)
+		if ((fp_load_rlx(&ctl->hungry[i]) | fp_load_rlx(&ctl->asleep[i]) |
+		     fp_load_rlx(&ctl->waiting[i]) | fp_load_rlx(&ctl->nest_asleep[i])) & mask)
 			return wrong(text, size, "bits %u of the maps name no worker", i);
 	}
 	for (i = 0; i < n; i++) {
 		state = fp_load_rlx(&fp_segment_worker(seg, i)->state);
-		intent = fp_load_rlx(&fp_segment_worker(seg, i)->intent);
+		intent = fp_load_rlx(&fp_segment_worker(seg, i)->base.intent);
 		if (state > FP_WORKER_LEFT)
 			return wrong(text, size, "worker %u: state %u", i, state);
 		if (intent != FP_INTENT_NONE && (!(intent >> 63) || fp_intent_region(intent) >= seg->geo.ids))
@@ -346,10 +359,12 @@ const char *fp_check(const struct fp_segment *seg, char *text, size_t size)
 {
 	bool sound = header_sound(seg, text, size) && workers_sound(seg, text, size) &&
 		     heap_sound(seg, text, size);
-	/* CHECK-A1: slots that have had a job; pairs with JOB-A1. */
-	uint64_t active = sound ? fp_load_acq(&seg->ctl->active) : 0;
+	uint64_t active;
+	uint32_t i;
 
-	for (; active && sound; active &= active - 1)
-		sound = slot_sound(seg, (uint32_t)__builtin_ctzll(active), text, size);
+	for (i = 0; i < FP_SLOT_MAP && sound; i++)
+		/* CHECK-A1: slots that have had a job; pairs with JOB-A1. */
+		for (active = fp_load_acq(&seg->ctl->active[i]); active && sound; active &= active - 1)
+			sound = slot_sound(seg, i * 64 + (uint32_t)__builtin_ctzll(active), text, size);
 	return sound ? NULL : text;
 }

@@ -418,8 +418,8 @@ static int try_swap(struct fp_claimer *c, const struct view *v, uint32_t index,
 {
 	uint64_t mine = fp_word(v->gen, FP_RUN, c->id, end);
 
-	fp_store_rlx(&c->me->pos, FP_POS_NONE);
-	fp_store_rlx(&c->me->intent, fp_intent(v->gen, c->slot.index, v->id, index));
+	fp_store_rlx(&c->frame->pos, FP_POS_NONE);
+	fp_store_rlx(&c->frame->intent, fp_intent(v->gen, c->slot.index, v->id, index));
 	if (!unchanged(c, v))
 		return -1;
 	/* CLAIM-C1: the claim; pos and intent before it; pairs with CLAIM-C8. */

@@ -8,7 +8,7 @@
 /* What a worker knows of the job it works for, and what it has measured.  Private. */
 struct fp_claimer {
 	const struct fp_segment *seg;
-	struct fp_worker *me;
+	struct fp_frame *frame;	/* where the claim is noted */
 	uint32_t id;
 
 	/* The job, since fp_claimer_open(). */

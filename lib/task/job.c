@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What.  A job from the host's side: built in a slot, published by one store,
+ * What.  A job from its submitter's side: built in a slot, published by one store,
  * awaited on its word.
  *
- * Usage.  The host thread that holds the slot: fp_job_next_gen(),
+ * Usage.  The host thread, or for a nested slot the worker, that holds the slot: fp_job_next_gen(),
  * fp_job_publish(), fp_job_wait(), then what the job left in the slot.
  *
  * Invariants.
- * I1 The slot belongs to one host thread; it writes here only while the word
- *    does not say RUN.
+ * I1 The slot belongs to one thread; it writes here only while the word does not
+ *    say RUN.
  * I2 Nothing is cleared between jobs but the small table of sub-regions in use:
  *    words and hints of older generations are as good as empty.
  * I3 What is read back (progress, first) is bounded by what the host knows; the
@@ -17,6 +17,7 @@
  * Ordering pairs.  JOB-P1/JOB-P2 (publication), JOB-D1/JOB-D2 (completion).
  *
  * If the owner dies.  Host threads do not die singly; with the host all ends.
+ * Workers: task/nest.c.
  */
 #include "task/job.h"
 
@@ -31,6 +32,7 @@
 #include "task/outcome.h"
 
 #define ITEMS_PER_TOP	32	/* fewer items do not get a region of their own */
+#define LEAST_WORDS	8	/* of a top region, unless the items are very many */
 #define SPIN_ROUNDS	16	/* looks between two looks at the clock */
 
 uint64_t fp_job_max(const struct fp_geometry *geo)
@@ -45,7 +47,7 @@ uint64_t fp_job_next_gen(const struct fp_segment *seg, uint32_t slot, uint64_t g
 
 	if (++gen & FP_GEN_MASK)
 		return gen;
-	for (i = 0; i < FP_TOP_WORDS; i++)
+	for (i = 0; i < s.words; i++)
 		fp_store_rlx(&s.top[i], 0);
 	for (i = 0; i <= seg->geo.tops; i++) {
 		fp_store_rlx(&s.regions[i].claim_hint, 0);
@@ -57,10 +59,11 @@ uint64_t fp_job_next_gen(const struct fp_segment *seg, uint32_t slot, uint64_t g
 
 /* ---- Publish ---------------------------------------------------------------------- */
 
-static uint32_t tops_for(const struct fp_segment *seg, const struct fp_job_desc *d)
+static uint32_t tops_for(const struct fp_segment *seg, const struct fp_slot *s,
+			 const struct fp_job_desc *d)
 {
 	uint64_t pieces = fp_div_up(d->count, d->chunk ? d->chunk : ITEMS_PER_TOP);
-	uint64_t tops = fp_min(fp_segment_crew(seg), pieces);
+	uint64_t tops = fp_min(fp_min(fp_segment_crew(seg), pieces), s->words / LEAST_WORDS);
 
 	return (uint32_t)fp_max(tops, fp_div_up(d->count, FP_REGION_MAX));
 }
@@ -94,6 +97,7 @@ static void describe(struct fp_job *job, const struct fp_job_desc *d)
 	fp_store_rlx(&job->stops, (d->flags & FP_JOB_STOP) != 0);
 	fp_store_rlx(&job->timeout, (uint64_t)d->timeout);
 	fp_store_rlx(&job->deadline, (uint64_t)d->deadline);
+	fp_store_rlx(&job->parent, d->parent);
 	fp_store_rlx(&job->first, FP_FIRST_NONE);
 	job->desc = *d;
 }
@@ -112,19 +116,22 @@ void fp_job_publish(const struct fp_segment *seg, uint32_t slot, uint64_t gen,
 {
 	struct fp_slot s = fp_segment_slot(seg, slot);
 	struct fp_ctl *ctl = seg->ctl;
-	uint32_t tops = tops_for(seg, d);
-	uint64_t bit = (uint64_t)1 << slot;
+	uint32_t tops = tops_for(seg, &s, d);
+	uint64_t bit = (uint64_t)1 << (slot % 64);
+	fp_a64 *active = &ctl->active[slot / 64];
 
 	describe(s.job, d);
 	forget_subs(seg, s.job);
 	fp_store_rlx(&s.job->tops, tops);
 	build_regions(&s, gen, tops, d->count);
-	if (!(fp_load_rlx(&ctl->active) & bit))
+	if (!(fp_load_rlx(active) & bit))
 		/* JOB-A1: before the word says RUN; a sleeper's last look sees both; pairs with JOB-A2. */
-		fp_or_sc(&ctl->active, bit);
+		fp_or_sc(active, bit);
 	/* JOB-P1: publishes all of the above; sc, since the look at who sleeps follows; pairs with JOB-P2. */
 	fp_store_sc(&s.job->word, fp_job_word(gen, FP_JOB_RUN));
 	fp_wake_workers(ctl, seg->geo.workers, fp_div_up(d->count, d->chunk ? d->chunk : 1));
+	if (slot >= FP_SLOTS)
+		fp_wake_waiting(ctl, seg->geo.workers);
 }
 
 /* ---- Wait -------------------------------------------------------------------------- */
@@ -231,7 +238,7 @@ static uint64_t behind(const struct fp_segment *seg, uint32_t owner,
 
 	if (owner >= seg->geo.workers)
 		return 0;
-	pos = fp_load_rlx(&fp_segment_worker(seg, owner)->pos);
+	pos = fp_load_rlx(&fp_segment_worker(seg, owner)->base.pos);
 	return pos > begin && pos < end ? pos - begin : 0;
 }
 

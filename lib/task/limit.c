@@ -8,7 +8,9 @@
  *
  * Invariants.
  * I1 `limit` is not 0 exactly while the item it was stored for may be running:
- *    stored after pos, cleared before anything that comes after the item.
+ *    stored after pos, cleared before anything that comes after the item.  Where
+ *    items lie on top of each other (task/nest.c) it is the earliest limit of
+ *    them all; behind the top one that of the others is back.
  * I2 The worker clears `limit` (or takes its claim word out of RUN) and then
  *    reads `condemned`; the nursery stores `condemned` and then reads `limit`
  *    (or the claim word).  So if the nursery still finds the item at work, the
@@ -30,7 +32,7 @@
 
 #include "os/sys.h"
 
-bool fp_limit_begin(struct fp_worker *me, const struct fp_job_desc *d, uint64_t pos)
+bool fp_limit_begin(const struct fp_bounds *b, const struct fp_job_desc *d, uint64_t pos)
 {
 	int64_t now = fp_sys.clock(), limit = FP_FOREVER;
 
@@ -40,17 +42,18 @@ bool fp_limit_begin(struct fp_worker *me, const struct fp_job_desc *d, uint64_t 
 		limit = fp_after(now, d->timeout);
 	if (d->deadline)
 		limit = fp_earlier(limit, d->deadline);
-	fp_store_rlx(&me->pos, pos);
+	fp_store_rlx(&b->frame->pos, pos);
+	fp_store_rlx(&b->frame->limit, (uint64_t)limit);
 	/* LIMIT-B1: after pos, so that who finds this limit finds this item; pairs with LIMIT-N1. */
-	fp_store_rel(&me->limit, (uint64_t)limit);
+	fp_store_rel(&b->me->limit, b->outer ? fp_min(b->outer, (uint64_t)limit) : (uint64_t)limit);
 	return true;
 }
 
-void fp_limit_end(struct fp_worker *me)
+void fp_limit_end(const struct fp_bounds *b)
 {
 	/* LIMIT-E1: before the look at `condemned` (I2); else a kill could come in the next item; pairs with LIMIT-N3. */
-	fp_store_sc(&me->limit, 0);
-	fp_limit_boundary(me);
+	fp_store_sc(&b->me->limit, b->outer);
+	fp_limit_boundary(b->me);
 }
 
 void fp_limit_boundary(struct fp_worker *me)

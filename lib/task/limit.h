@@ -15,8 +15,13 @@ static inline bool fp_limited(const struct fp_job_desc *d)
  * deadline; pos is the first.  False: the job's deadline has passed, nothing is
  * to be started.
  */
-bool fp_limit_begin(struct fp_worker *me, const struct fp_job_desc *d, uint64_t pos);
-void fp_limit_end(struct fp_worker *me);
+struct fp_bounds {
+	struct fp_worker *me;
+	struct fp_frame *frame;		/* the item's */
+	uint64_t outer;			/* limit of the items below it on the stack; 0 = none */
+};
+bool fp_limit_begin(const struct fp_bounds *b, const struct fp_job_desc *d, uint64_t pos);
+void fp_limit_end(const struct fp_bounds *b);
 
 /* Goes no further while the worker is condemned: for ever, if the verdict stands. */
 void fp_limit_boundary(struct fp_worker *me);

@@ -10,11 +10,13 @@
  * I2 Between strides the worker looks at three hints, `hungry`, `stop` and the
  *    job's CANCEL: after every item, but about every STRIDE_NS where items are
  *    shorter than that.  There it looks too whether it is to leave, and gives the
- *    rest back.
+ *    rest back; where no sub-region is free it says how far it has come
+ *    (FP_POS_LEFT) and ends with its claim, which the nursery then gives back.
  * I3 What the items printed is flushed, and what is to be known of them written
  *    down, before the chunk's word leaves RUN.
  * I4 `runs` changes while pos names no item, before the first one: with pos it
- *    names the item to the heap.
+ *    names the item to the heap.  What items above it on the stack allocate bears
+ *    its name as well: they are part of it (task/nest.c).
  *
  * Progress.  Nothing here waits.  If the owner dies: proc/recover.c.
  */
@@ -52,7 +54,7 @@ static uint64_t run_items(const struct fp_runner *r, uint64_t i, uint64_t end)
 		.out_size = d->out_size,
 		.begin = i,
 		.end = end,
-		.pos = (uint64_t *)&c->me->pos,
+		.pos = (uint64_t *)&c->frame->pos,
 	};
 	int code;
 
@@ -70,13 +72,13 @@ static uint64_t run_items(const struct fp_runner *r, uint64_t i, uint64_t end)
 	return end;
 }
 
-static void run_range(struct fp_job *job, struct fp_worker *me, uint64_t i,
+static void run_range(struct fp_job *job, struct fp_frame *frame, uint64_t i,
 		      uint64_t end, pid_t pid)
 {
 	forkpool_range_fn *fn = (forkpool_range_fn *)job->desc.fn;
 	int code;
 
-	fp_store_rlx(&me->pos, i);
+	fp_store_rlx(&frame->pos, i);
 	code = fn(job->desc.arg, job->desc.begin + i, job->desc.begin + end);
 	if (fp_unlikely(code != 0))
 		fp_outcome_record(job, i, FORKPOOL_ITEM_FAILED, code, pid);
@@ -89,7 +91,7 @@ static uint64_t run_stride(const struct fp_runner *r, uint64_t i, uint64_t to)
 
 	if (!(job->desc.flags & FP_JOB_RANGE))
 		return run_items(r, i, to);
-	run_range(job, r->claimer.me, i, to, r->pid);
+	run_range(job, r->claimer.frame, i, to, r->pid);
 	return to;
 }
 
@@ -122,15 +124,19 @@ static bool worth_split(const struct fp_runner *r, const struct fp_chunk *chunk,
 	       (double)ran / (double)done * (double)(chunk->end - i) > SPLIT_LEFT_NS;
 }
 
-/*
- * Is the rest of this chunk better given back at i?  Where no sub-region is free
- * the chunk is run to its end, also by a worker that is to leave.
- */
+/* May somebody who is out of work claim from this job? */
+static bool wanted_by_others(const struct fp_claimer *c)
+{
+	const struct fp_segment *seg = c->seg;
+
+	return fp_hungry_any(seg->ctl, seg->geo.workers) ||
+	       (c->slot.index >= FP_SLOTS && fp_waiting_any(seg->ctl, seg->geo.workers));
+}
+
+/* Is the rest of this chunk better given back at i? */
 static bool give_up(const struct fp_runner *r, const struct fp_chunk *chunk, uint64_t i)
 {
-	const struct fp_segment *seg = r->claimer.seg;
-
-	if (fp_unlikely(fp_hungry_any(seg->ctl, seg->geo.workers)) && worth_split(r, chunk, i))
+	if (fp_unlikely(wanted_by_others(&r->claimer)) && worth_split(r, chunk, i))
 		return true;
 	return fp_unlikely(fp_run_leaves(r, i - chunk->begin));
 }
@@ -150,6 +156,17 @@ static bool try_split(struct fp_runner *r, struct fp_chunk *chunk, uint64_t i)
 		fp_cancel_rest(c, c->slot.index);
 	else
 		fp_wake_workers(c->seg->ctl, c->seg->geo.workers, rest);
+	if (c->slot.index >= FP_SLOTS)
+		fp_wake_waiting(c->seg->ctl, c->seg->geo.workers);
+	return true;
+}
+
+/* Leaves at i with the claim, if that is settled: the items before i are done. */
+static bool leave_at(struct fp_runner *r, const struct fp_chunk *chunk, uint64_t i)
+{
+	if (!fp_run_leaves(r, i - chunk->begin) || !fp_run_leave(r, i - chunk->begin))
+		return false;
+	fp_store_rlx(&r->claimer.frame->pos, i | FP_POS_LEFT);
 	return true;
 }
 
@@ -170,15 +187,15 @@ static void measure(struct fp_runner *r, const struct fp_chunk *chunk, uint64_t 
 /* Runs [i, to), or none of it when the job's deadline has passed; returns where it ended. */
 static uint64_t run_limited(struct fp_runner *r, uint64_t i, uint64_t to)
 {
-	struct fp_worker *me = r->claimer.me;
+	const struct fp_bounds bounds = { r->me, r->claimer.frame, r->outer };
 	struct fp_job *job = r->claimer.slot.job;
 
-	if (!fp_limit_begin(me, &job->desc, i)) {
+	if (!fp_limit_begin(&bounds, &job->desc, i)) {
 		fp_outcome_skip(job, i);
 		return i;
 	}
 	to = run_stride(r, i, to);
-	fp_limit_end(me);
+	fp_limit_end(&bounds);
 	return to;
 }
 
@@ -195,7 +212,8 @@ static uint64_t run_strides(struct fp_runner *r, struct fp_chunk *chunk,
 	bool stops = job->desc.flags & FP_JOB_STOP, limited = fp_limited(&job->desc);
 	uint64_t stride = stride_of(c, chunk), i = chunk->begin, to, begin;
 
-	fp_store_rlx(&c->me->span, stride);
+	fp_store_rlx(&c->frame->span, stride);
+	fp_store_rlx(&c->frame->limit, 0);
 	while (i < chunk->end && !(stops && fp_outcome_stops(job, i))) {
 		if (fp_unlikely(fp_cancel_hint(job))) {
 			fp_outcome_cancelled(job, i);
@@ -210,22 +228,24 @@ static uint64_t run_strides(struct fp_runner *r, struct fp_chunk *chunk,
 			*leave = true;
 			break;
 		}
-		if (i < chunk->end && give_up(r, chunk, i) && try_split(r, chunk, i)) {
-			*split = true;
+		if (i == chunk->end || !give_up(r, chunk, i))
+			continue;
+		*split = try_split(r, chunk, i);
+		*leave = !*split && leave_at(r, chunk, i);
+		if (*split || *leave)
 			break;
-		}
 	}
 	return i;
 }
 
-bool fp_run_leave(struct fp_runner *r)
+bool fp_run_leave(const struct fp_runner *r, uint64_t more)
 {
-	fp_a32 *leave = &r->claimer.me->leave;
+	fp_a32 *leave = &r->me->leave;
 	uint32_t asked = FP_LEAVE_ASKED;
 
-	if (fp_likely(!fp_run_leaves(r, 0)))
+	if (fp_likely(!fp_run_leaves(r, more)))
 		return false;
-	if (r->max_items && r->ran >= r->max_items) {
+	if (r->max_items && r->ran + more >= r->max_items) {
 		/* LEAVE-W2: as LEAVE-W1, asked or not; the nursery only swaps what it has read; pairs with LEAVE-N2. */
 		fp_store_sc(leave, FP_LEAVE_TAKEN);
 		return true;
@@ -242,11 +262,12 @@ bool fp_run_chunk(struct fp_runner *r, struct fp_chunk *chunk)
 
 	if (!r->now)
 		r->now = fp_sys.clock();
-	fp_store_rlx(&c->me->runs, fp_load_rlx(&c->me->runs) + 1);
+	if (!r->nested)
+		fp_store_rlx(&r->me->runs, fp_load_rlx(&r->me->runs) + 1);
 	at = run_strides(r, chunk, &split, &leave);
 	measure(r, chunk, at - chunk->begin);
 	r->ran += at - chunk->begin;
-	fp_store_rlx(&c->me->chunks, fp_load_rlx(&c->me->chunks) + 1);
+	fp_store_rlx(&r->me->chunks, fp_load_rlx(&r->me->chunks) + 1);
 	if (leave)
 		return false;
 	if (!split) {

@@ -9,6 +9,9 @@
 
 struct fp_runner {
 	struct fp_claimer claimer;
+	struct fp_worker *me;
+	uint64_t outer;		/* limit of the items below on the stack; 0 = none */
+	bool nested;		/* below there is an item, which waits */
 	forkpool_loop_fn *loop;	/* over the items between two looks at the hints */
 	pid_t pid;
 	int64_t now;		/* end of the last chunk; 0 = ask the clock */
@@ -18,8 +21,8 @@ struct fp_runner {
 };
 
 /*
- * Runs a chunk and finishes it.  False when the pool stops at once: the chunk
- * was left as it stands and no more is to be run.
+ * Runs a chunk and finishes it.  False when the pool stops at once, or the worker
+ * leaves: the chunk was left as it stands and no more is to be run.
  */
 bool fp_run_chunk(struct fp_runner *r, struct fp_chunk *chunk);
 
@@ -29,11 +32,11 @@ bool fp_run_chunk(struct fp_runner *r, struct fp_chunk *chunk);
  */
 static inline bool fp_run_leaves(const struct fp_runner *r, uint64_t more)
 {
-	return fp_load_rlx(&r->claimer.me->leave) != FP_LEAVE_NO ||
-	       (r->max_items && r->ran + more >= r->max_items);
+	return !r->nested && (fp_load_rlx(&r->me->leave) != FP_LEAVE_NO ||
+			      (r->max_items && r->ran + more >= r->max_items));
 }
 
-/* Between chunks: true when it leaves, which then is settled. */
-bool fp_run_leave(struct fp_runner *r);
+/* With `more` items run beside those of the chunks before: true when it leaves, which then is settled. */
+bool fp_run_leave(const struct fp_runner *r, uint64_t more);
 
 #endif

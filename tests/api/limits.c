@@ -529,24 +529,109 @@ START_TEST(huge_limits)
 }
 END_TEST
 
-static int map_inside(void *arg, const void *in, void *out)
-{
-	FORKPOOL_JOB_OPTS(timeout, .timeout = MS);
-	FORKPOOL_JOB_OPTS(deadline, .deadline = MS);
+/* ---- Inside an item ------------------------------------------------------------------- */
 
+#define INNER	4
+
+static int hang_once(void *arg, const void *in, void *out)
+{
+	int i = *(const int *)in;
+
+	(void)arg;
+	if (atomic_fetch_add(&board->runs[i], 1) == 0 && i == board->bad)
+		never_end(board->way);
+	*(int *)out = 2 * i;
+	return 0;
+}
+
+/* Its item hangs in this worker, which dies for it, or in another one. */
+static int map_hangs_once(void *arg, const void *unused, void *unused_out)
+{
+	struct forkpool_status status[INNER];
+	int in[INNER] = { 0, 1, 2, 3 }, out[INNER], i, err;
+
+	(void)arg;
+	(void)unused;
+	(void)unused_out;
+	err = FORKPOOL_MAP(forkpool_current(), hang_once, in, out, INNER, .chunk = 1,
+			   .timeout = LIMIT / 4, .status = status);
+	for (i = 0; i < INNER; i++)
+		if (err && i == board->bad ? status[i].outcome != FORKPOOL_ITEM_TIMED_OUT
+					   : status[i].outcome != FORKPOOL_ITEM_OK || out[i] != 2 * i)
+			return 1;
+	return err == 0 || err == -FORKPOOL_ETIMEDOUT ? 0 : 2;
+}
+
+START_TEST(an_items_items_have_limits)
+{
+	struct forkpool *pool = pool_new(1 + (unsigned)_i % 3);
+	FORKPOOL_JOB_OPTS(opts, .retries = 1);
+	int64_t begin = now_ms();
+
+	board->bad = _i % INNER;
+	board->way = _i % 2 ? SPIN : STOP_SELF;
+	ck_assert_int_eq(forkpool_map(pool, map_hangs_once, NULL, 0, NULL, 0, 1, &opts), 0);
+	ck_assert_int_lt(now_ms() - begin, CAP_MS);
+	forkpool_destroy(pool);
+}
+END_TEST
+
+static int always_hang(void *arg, const void *in, void *out)
+{
 	(void)arg;
 	(void)in;
 	(void)out;
-	if (forkpool_map(forkpool_current(), nap, NULL, 0, NULL, 0, 1, &timeout) != -ENOTSUP)
-		return 1;
-	return forkpool_map(forkpool_current(), nap, NULL, 0, NULL, 0, 1, &deadline) != -ENOTSUP;
+	atomic_fetch_add(&board->starts, 1);
+	never_end(board->way);
+	return 0;
 }
 
-START_TEST(no_limits_inside_an_item)
+/* Two levels of it, where the argument says so. */
+static int map_that_hangs(void *arg, const void *in, void *out)
 {
-	struct forkpool *pool = pool_new(1);
+	static const int less;
+	FORKPOOL_JOB_OPTS(opts, .arg = (void *)&less, .arg_size = sizeof(less), .chunk = 1);
 
-	ck_assert_int_eq(forkpool_map(pool, map_inside, NULL, 0, NULL, 0, 1, NULL), 0);
+	(void)in;
+	(void)out;
+	return forkpool_map(forkpool_current(), *(int *)arg ? map_that_hangs : always_hang,
+			    NULL, 0, NULL, 0, INNER, &opts);
+}
+
+/* Who waits for items that hang is ended at its limit, they with it, wherever they run. */
+START_TEST(a_limit_holds_for_what_an_item_maps)
+{
+	struct forkpool *pool = pool_new(3);
+	int deep = _i / 2, in[COUNT], out[COUNT];
+	FORKPOOL_JOB_OPTS(opts, .arg = &deep, .arg_size = sizeof(deep), .timeout = LIMIT / 4);
+	int64_t begin = now_ms();
+
+	board->way = _i % 2 ? SPIN : STOP_SELF;
+	ck_assert_int_eq(forkpool_map(pool, map_that_hangs, NULL, 0, NULL, 0, 2, &opts),
+			 -FORKPOOL_ETIMEDOUT);
+	ck_assert_int_lt(now_ms() - begin, CAP_MS);
+	fill(in, COUNT);
+	ck_assert_int_eq(FORKPOOL_MAP(pool, item, in, out, COUNT), 0);
+	forkpool_destroy(pool);
+}
+END_TEST
+
+START_TEST(a_killed_job_takes_what_its_items_map)
+{
+	struct forkpool *pool = pool_new(3);
+	int deep = _i / 2, in[COUNT], out[COUNT];
+	FORKPOOL_JOB_OPTS(opts, .arg = &deep, .arg_size = sizeof(deep));
+	struct forkpool_job *job;
+
+	board->way = _i % 2 ? SPIN : STOP_SELF;
+	ck_assert_int_eq(forkpool_map_async(pool, map_that_hangs, NULL, 0, NULL, 0, 1, &opts, &job), 0);
+	while (atomic_load(&board->starts) < 3)
+		sleep_ms(1);
+	ck_assert_int_eq(forkpool_job_kill(job), 0);
+	ck_assert_int_eq(forkpool_job_wait(job, CAP_MS * MS), -FORKPOOL_ECANCELED);
+	forkpool_job_free(job);
+	fill(in, COUNT);
+	ck_assert_int_eq(FORKPOOL_MAP(pool, item, in, out, COUNT), 0);
 	forkpool_destroy(pool);
 }
 END_TEST
@@ -573,7 +658,9 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, board_open, board_close);
 	tcase_add_test(tc, bad_limits);
-	tcase_add_test(tc, no_limits_inside_an_item);
+	tcase_add_loop_test(tc, an_items_items_have_limits, 0, 12);
+	tcase_add_loop_test(tc, a_limit_holds_for_what_an_item_maps, 0, 4);
+	tcase_add_loop_test(tc, a_killed_job_takes_what_its_items_map, 0, 4);
 	tcase_add_loop_test(tc, no_limits_without_processes, FORKPOOL_THREADS, FORKPOOL_INLINE + 1);
 	if (!test_processes())
 		return test_main(suite);

@@ -115,7 +115,7 @@ static bool inside_item(const struct storm *s, pid_t pid)
 
 		if (fp_load_rlx(&w->pid) == (uint32_t)pid)
 			return fp_recover_busy(crew, id) &&
-			       fp_load_rlx(&w->pos) != FP_POS_NONE;
+			       fp_load_rlx(&w->base.pos) != FP_POS_NONE;
 	}
 	return false;
 }

@@ -486,7 +486,7 @@ static int kill_at(const struct path *p, unsigned k)
 static void held_by_victim(uint64_t *begin, uint64_t *end)
 {
 	struct fp_slot slot = fp_segment_slot(h.seg, h.slot->index);
-	uint64_t intent = fp_load_rlx(&fp_segment_worker(h.seg, h.victim)->intent);
+	uint64_t intent = fp_load_rlx(&fp_segment_worker(h.seg, h.victim)->base.intent);
 	uint32_t id = fp_intent_region(intent), k = fp_intent_index(intent);
 	fp_a64 *at = fp_claim_word(h.seg, &slot, fp_load_rlx(&slot.job->tops), id, k);
 	uint64_t w = at ? fp_load_sc(at) : 0, low;

@@ -149,8 +149,8 @@ START_TEST(header_and_workers)
 	w = fp_segment_worker(s.b.seg, 1);
 	expect_found(&s, &s.b.seg->ctl->hungry[0], (uint64_t)1 << WORKERS);
 	expect_found(&s, &s.b.seg->ctl->asleep[FP_MAP_WORDS - 1], 1);
-	expect_found(&s, &w->intent, FP_INTENT_NONE);
-	expect_found(&s, &w->intent, 1);
+	expect_found(&s, &w->base.intent, FP_INTENT_NONE);
+	expect_found(&s, &w->base.intent, 1);
 	fp_store_rlx(&w->state, FP_WORKER_LEFT + 1);
 	ck_assert_ptr_nonnull(fp_check(s.b.seg, text, sizeof(text)));
 	fp_store_rlx(&w->state, FP_WORKER_READY);

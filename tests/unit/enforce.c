@@ -68,7 +68,15 @@ static int the_wake(fp_a32 *word, int count)
 
 static struct fp_worker *worker(void)
 {
-	return s.b.claimers[0].me;
+	return fp_segment_worker(s.b.seg, 0);
+}
+
+static const struct fp_bounds *bounds(void)
+{
+	static struct fp_bounds b;
+
+	b = (struct fp_bounds){ .me = worker(), .frame = fp_segment_frame(s.b.seg, 0, 0) };
+	return &b;
 }
 
 static void publish(int64_t timeout, int64_t deadline)
@@ -108,10 +116,10 @@ static int64_t look(int64_t now)
 
 static int64_t look_at_jobs(void)
 {
-	uint64_t watched = (uint64_t)1 << BARE_SLOT;
+	struct fp_watched watched = { { (uint64_t)1 << BARE_SLOT } };
 	int64_t next = fp_enforce_jobs(&s.b.crew, &watched, s.now);
 
-	ck_assert_uint_eq(watched, next == FP_FOREVER ? 0 : (uint64_t)1 << BARE_SLOT);
+	ck_assert_uint_eq(watched.slots[0], next == FP_FOREVER ? 0 : (uint64_t)1 << BARE_SLOT);
 	return next;
 }
 
@@ -121,19 +129,19 @@ START_TEST(limit_is_the_nearer_one)
 {
 	struct fp_job_desc d = { .timeout = 5 * MS };
 
-	ck_assert(fp_limit_begin(worker(), &d, 3));
+	ck_assert(fp_limit_begin(bounds(), &d, 3));
 	ck_assert_uint_eq(fp_load_rlx(&worker()->limit), 1005 * MS);
-	ck_assert_uint_eq(fp_load_rlx(&worker()->pos), 3);
+	ck_assert_uint_eq(fp_load_rlx(&worker()->base.pos), 3);
 	d.deadline = 1004 * MS;
-	ck_assert(fp_limit_begin(worker(), &d, 4));
+	ck_assert(fp_limit_begin(bounds(), &d, 4));
 	ck_assert_uint_eq(fp_load_rlx(&worker()->limit), 1004 * MS);
-	fp_limit_end(worker());
+	fp_limit_end(bounds());
 	ck_assert_uint_eq(fp_load_rlx(&worker()->limit), 0);
 	d.timeout = INT64_MAX;
-	ck_assert(fp_limit_begin(worker(), &d, 4));
+	ck_assert(fp_limit_begin(bounds(), &d, 4));
 	ck_assert_uint_eq(fp_load_rlx(&worker()->limit), 1004 * MS);
 	d.deadline = 0;
-	ck_assert(fp_limit_begin(worker(), &d, 4));
+	ck_assert(fp_limit_begin(bounds(), &d, 4));
 	ck_assert_uint_eq(fp_load_rlx(&worker()->limit), INT64_MAX);
 }
 END_TEST
@@ -142,10 +150,10 @@ START_TEST(nothing_begins_after_the_deadline)
 {
 	const struct fp_job_desc d = { .deadline = 1000 * MS };
 
-	fp_store_rlx(&worker()->pos, 1);
-	ck_assert(!fp_limit_begin(worker(), &d, 3));
+	fp_store_rlx(&worker()->base.pos, 1);
+	ck_assert(!fp_limit_begin(bounds(), &d, 3));
 	ck_assert_uint_eq(fp_load_rlx(&worker()->limit), 0);
-	ck_assert_uint_eq(fp_load_rlx(&worker()->pos), 1);
+	ck_assert_uint_eq(fp_load_rlx(&worker()->base.pos), 1);
 }
 END_TEST
 
@@ -155,7 +163,7 @@ START_TEST(condemned_workers_park)
 	ck_assert_int_eq(s.waits, 0);
 	fp_store_rlx(&worker()->condemned, 1);
 	fp_store_rlx(&worker()->limit, 1);
-	fp_limit_end(worker());
+	fp_limit_end(bounds());
 	ck_assert_int_eq(s.waits, 2);
 	ck_assert_uint_eq(fp_load_rlx(&worker()->limit), 0);
 }
@@ -168,7 +176,7 @@ START_TEST(flag_then_grace_then_kill)
 	const struct fp_job_desc d = { .timeout = 10 * MS };
 
 	ck_assert_int_eq(look(s.now), FP_FOREVER);
-	ck_assert(fp_limit_begin(worker(), &d, 3));
+	ck_assert(fp_limit_begin(bounds(), &d, 3));
 	ck_assert(!fp_limit_passed(worker()));
 	ck_assert_int_eq(look(1009 * MS), 1010 * MS);
 	ck_assert(!fp_limit_passed(worker()));
@@ -191,16 +199,16 @@ START_TEST(the_next_item_starts_afresh)
 {
 	const struct fp_job_desc d = { .timeout = 10 * MS };
 
-	ck_assert(fp_limit_begin(worker(), &d, 3));
+	ck_assert(fp_limit_begin(bounds(), &d, 3));
 	ck_assert_int_eq(look(1010 * MS), 1012 * MS);
-	fp_limit_end(worker());
+	fp_limit_end(bounds());
 	ck_assert(!fp_limit_passed(worker()));
-	ck_assert(fp_limit_begin(worker(), &d, 4));
+	ck_assert(fp_limit_begin(bounds(), &d, 4));
 	ck_assert(!fp_limit_passed(worker()));
 	ck_assert_int_eq(look(1012 * MS), 1020 * MS);
 	ck_assert_int_eq(look(1021 * MS), 1023 * MS);
 	ck_assert_int_eq(s.killed, 0);
-	fp_limit_end(worker());
+	fp_limit_end(bounds());
 	ck_assert_int_eq(look(1024 * MS), FP_FOREVER);
 	ck_assert_int_eq(s.killed, 0);
 }
@@ -211,7 +219,7 @@ START_TEST(who_may_not_be_killed_goes_on)
 	const struct fp_job_desc d = { .timeout = 10 * MS };
 
 	s.kill_error = -EPERM;
-	ck_assert(fp_limit_begin(worker(), &d, 3));
+	ck_assert(fp_limit_begin(bounds(), &d, 3));
 	look(1010 * MS);
 	ck_assert_int_eq(look(1012 * MS), 1013 * MS);
 	ck_assert_int_eq(s.charge.outcome, FORKPOOL_ITEM_OK);
@@ -327,7 +335,7 @@ START_TEST(killed_items_are_final)
 
 	s.desc.retries = 5;
 	publish(0, 0);
-	fp_store_rlx(&worker()->pos, 7);
+	fp_store_rlx(&worker()->base.pos, 7);
 	ck_assert_int_eq(fp_recover_dead(&s.b.crew, &attempts, &death), FP_RECOVERED_ITEM);
 	ck_assert(fp_job_first(s.b.seg, BARE_SLOT, COUNT, &first, &outcome));
 	ck_assert_uint_eq(first, 7);

@@ -69,7 +69,7 @@ static int drop(struct fp_heap *h, void *p)
 static void in_item(struct scene *s, uint32_t id, uint64_t runs, uint64_t pos)
 {
 	fp_store_rlx(&s->workers[id].runs, runs);
-	fp_store_rlx(&s->workers[id].pos, pos);
+	fp_store_rlx(&s->workers[id].base.pos, pos);
 }
 
 static void die(struct scene *s, uint32_t id, bool lost)

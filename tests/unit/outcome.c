@@ -33,7 +33,7 @@ static void dies_after_failure(int how, bool noted_by_status_only)
 	bare_open(&b, 1);
 	bare_publish(&b, &desc);
 	ck_assert(bare_turn(&b, 0, 0) && fp_claim(&b.claimers[0], &chunk));
-	fp_store_rlx(&b.claimers[0].me->pos, POS);
+	fp_store_rlx(&b.claimers[0].frame->pos, POS);
 	fp_outcome_record(b.slot.job, POS, FORKPOOL_ITEM_FAILED, CODE, PID);
 	if (noted_by_status_only)
 		fp_store_rlx(&b.slot.job->first, FP_FIRST_NONE);

@@ -57,7 +57,7 @@ static void run_to(struct scene *s, uint64_t at)
 	uint64_t i;
 
 	for (i = s->chunk.begin; i <= at; i++) {
-		fp_store_rlx(&s->b.claimers[0].me->pos, i);
+		fp_store_rlx(&s->b.claimers[0].frame->pos, i);
 		s->ran[i]++;
 	}
 }
@@ -73,7 +73,7 @@ static enum fp_recovered die(struct scene *s, uint32_t id)
 	enum fp_recovered r = fp_recover_dead(&s->b.crew, &s->attempts, &death);
 
 	if (r != FP_RECOVERED_LATER)
-		fp_store_rlx(&s->b.claimers[id].me->intent, FP_INTENT_NONE);
+		fp_store_rlx(&s->b.claimers[id].frame->intent, FP_INTENT_NONE);
 	bare_check(&s->b);
 	return r;
 }
@@ -210,7 +210,7 @@ START_TEST(left_over_positions_do_not_count)
 
 	scene_open(&s, 2, (struct fp_job_desc){ .chunk = 10 });
 	ck_assert(claim(&s, 0, &s.chunk));
-	fp_store_rlx(&s.b.claimers[0].me->pos, s.chunk.end + 1);
+	fp_store_rlx(&s.b.claimers[0].frame->pos, s.chunk.end + 1);
 	ck_assert_int_eq(die(&s, 0), FP_RECOVERED_CLAIM);
 	finish(&s);
 	expect_all_but(&s, 0, 0);
@@ -227,7 +227,7 @@ START_TEST(stale_intents_do_nothing)
 
 	scene_open(&s, 2, (struct fp_job_desc){ .chunk = 10 });
 	ck_assert(claim(&s, 0, &s.chunk));
-	intent = fp_load_rlx(&s.b.claimers[0].me->intent);
+	intent = fp_load_rlx(&s.b.claimers[0].frame->intent);
 	fp_claim_finish(&s.b.claimers[0], &s.chunk);
 	finish(&s);
 	memset(s.ran, 0, sizeof(s.ran));
@@ -235,10 +235,10 @@ START_TEST(stale_intents_do_nothing)
 	ck_assert(claim(&s, 1, &s.chunk));
 	/* Of the job before; and of this one, but claimed by another. */
 	ck_assert_int_eq(die(&s, 0), FP_RECOVERED_IDLE);
-	fp_store_rlx(&s.b.claimers[0].me->intent,
-		     fp_load_rlx(&s.b.claimers[1].me->intent));
+	fp_store_rlx(&s.b.claimers[0].frame->intent,
+		     fp_load_rlx(&s.b.claimers[1].frame->intent));
 	ck_assert_int_eq(die(&s, 0), FP_RECOVERED_IDLE);
-	ck_assert_uint_ne(intent, fp_load_rlx(&s.b.claimers[1].me->intent));
+	ck_assert_uint_ne(intent, fp_load_rlx(&s.b.claimers[1].frame->intent));
 	fp_claim_finish(&s.b.claimers[1], &s.chunk);
 	finish(&s);
 	scene_close(&s);
@@ -259,12 +259,12 @@ START_TEST(wild_intents_do_nothing)
 
 		/* Slots without a job have no room in the file. */
 		w = (w & ~((uint64_t)0x3f << 26)) | (uint64_t)BARE_SLOT << 26;
-		fp_store_rlx(&s.b.claimers[0].me->intent, w);
+		fp_store_rlx(&s.b.claimers[0].frame->intent, w);
 		fp_recover_stopped(&s.b.crew, 0);
 		ck_assert_int_eq(fp_recover_dead(&s.b.crew, &s.attempts, &death),
 				 FP_RECOVERED_IDLE);
 	}
-	fp_store_rlx(&s.b.claimers[0].me->intent, FP_INTENT_NONE);
+	fp_store_rlx(&s.b.claimers[0].frame->intent, FP_INTENT_NONE);
 	fp_claim_finish(&s.b.claimers[1], &s.chunk);
 	finish(&s);
 	scene_close(&s);
@@ -350,7 +350,7 @@ START_TEST(retries_are_counted)
 	for (n = 0; n <= retries; n++) {
 		ck_assert(claim(&s, 0, &s.chunk));
 		ck_assert_uint_eq(s.chunk.begin, n ? 3 : 0);
-		fp_store_rlx(&s.b.claimers[0].me->pos, 3);
+		fp_store_rlx(&s.b.claimers[0].frame->pos, 3);
 		ck_assert_int_eq(die(&s, 0), FP_RECOVERED_ITEM);
 	}
 	expect_first(&s, 3, FORKPOOL_ITEM_CRASHED);
@@ -388,7 +388,7 @@ START_TEST(attempts_belong_to_a_job)
 	scene_open(&s, 2, (struct fp_job_desc){ .chunk = 40, .retries = 1 });
 	for (i = 0; i < 5; i++) {
 		ck_assert(claim(&s, 0, &s.chunk));
-		fp_store_rlx(&s.b.claimers[0].me->pos, 0);
+		fp_store_rlx(&s.b.claimers[0].frame->pos, 0);
 		ck_assert_int_eq(die(&s, 0), FP_RECOVERED_ITEM);
 		finish(&s);
 		expect_first(&s, 0, FORKPOOL_ITEM_OK);
@@ -408,7 +408,7 @@ START_TEST(range_crashes_as_a_whole)
 
 	scene_open(&s, 2, (struct fp_job_desc){ .chunk = 20, .flags = FP_JOB_RANGE });
 	ck_assert(claim(&s, 0, &s.chunk));
-	fp_store_rlx(&s.b.claimers[0].me->span, 5);
+	fp_store_rlx(&s.b.claimers[0].frame->span, 5);
 	run_to(&s, s.chunk.begin + 5);
 	ck_assert_int_eq(die(&s, 0), FP_RECOVERED_ITEM);
 	finish(&s);
@@ -422,16 +422,16 @@ END_TEST
 /* How a worker runs the guilty item's range: in parts of the region's batch. */
 static void run_range(struct scene *s, uint64_t guilty)
 {
-	struct fp_worker *me = s->b.claimers[0].me;
+	struct fp_frame *frame = s->b.claimers[0].frame;
 	uint64_t batch = fp_load_rlx(&s->b.slot.regions[s->chunk.region].batch);
 	uint64_t at = s->chunk.begin, span, i;
 
 	span = batch ? batch : 16;
-	fp_store_rlx(&me->span, span);
+	fp_store_rlx(&frame->span, span);
 	for (; at + span <= guilty; at += span)
 		for (i = at; i < at + span; i++)
 			s->ran[i]++;
-	fp_store_rlx(&me->pos, at);
+	fp_store_rlx(&frame->pos, at);
 }
 
 START_TEST(range_is_halved_to_the_guilty_item)
@@ -470,7 +470,7 @@ START_TEST(one_bad_item_after_the_other)
 	scene_open(&s, 1, (struct fp_job_desc){ .chunk = COUNT, .retries = 100 });
 	for (i = 0; i < 4000; i++) {
 		ck_assert(claim(&s, 0, &s.chunk));
-		fp_store_rlx(&s.b.claimers[0].me->pos, s.chunk.begin);
+		fp_store_rlx(&s.b.claimers[0].frame->pos, s.chunk.begin);
 		ck_assert_int_eq(die(&s, 0), FP_RECOVERED_ITEM);
 	}
 	ck_assert_uint_eq(s.chunk.begin, 39);
@@ -494,7 +494,7 @@ START_TEST(rests_of_rests)
 	bare_publish(&s.b, &s.desc);
 	for (i = 0; i < 5000; i++) {
 		ck_assert(claim(&s, 0, &s.chunk));
-		fp_store_rlx(&s.b.claimers[0].me->pos, s.chunk.begin);
+		fp_store_rlx(&s.b.claimers[0].frame->pos, s.chunk.begin);
 		ck_assert_int_eq(die(&s, 0), FP_RECOVERED_ITEM);
 	}
 	while (claim(&s, 0, &s.chunk))

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What.  Nested jobs: an item publishes a job in a slot of the segment, runs
+ * chunks of it like any other worker, and waits for the rest.  While it waits its
+ * worker runs what descends from the item, and nothing else, so a worker holds
+ * a stack of claims, one for each frame.
+ *
+ *	frame 0   chunk of the host's job, item 7: waits for job A
+ *	frame 1   chunk of A, item 2: waits for job B
+ *	frame 2   chunk of B, or of what an item of B has published
+ *
+ * Usage.  The worker: fp_nest_take(), fp_nest_push(), publish, claim and run in
+ * the new frame, fp_nest_pop(), fp_nest_give().  The nursery, for a dead worker:
+ * fp_nest_orphan(), then from the top frame down fp_nest_release() and what
+ * proc/recover.c does for a claim.
+ *
+ * Invariants.
+ * I1 A slot is taken by a compare-and-swap of its holder from 0, by a worker, and
+ *    given back by the holder, or by the nursery once the holder is proven dead;
+ *    never while its job's word says RUN.  Only the holder publishes in it.
+ * I2 The generation of a slot's last job is the one in its word: whoever takes the
+ *    slot next goes on from there, also after a death before the publication.
+ * I3 A frame's intent and position are void before `depth` counts it; so what the
+ *    nursery reads in a counted frame is this life's.
+ * I4 What is above an item on a stack descends from it: nobody waits for an item
+ *    below its own, and a death costs nobody but the item's descendants.
+ * I5 The item in frame d of the dead is settled after all jobs that it had
+ *    published are over: until then their items write to memory that is freed
+ *    with it.  Those jobs are cancelled first; they end because what they wait
+ *    for is at work in workers that live, or was in a higher frame, or is the
+ *    work of another dead worker, whose frames above are settled in the same way.
+ *
+ * Ordering pairs.  NEST-T1/NEST-T2 (a slot changes hands), NEST-D1/NEST-D2 (frames).
+ *
+ * Progress.  Taking is lock-free; nobody waits for a slot: without one the item
+ * runs its map itself.
+ *
+ * If the owner dies.  Holding a slot: the nursery gives it back (I5).  A void
+ * frame: nothing.  Model: tests/models/nest.pml.
+ */
+#include "task/nest.h"
+
+#include <sys/mman.h>
+
+#include "os/sys.h"
+#include "task/cancel.h"
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE	23
+#endif
+
+#define FRAMES_A_PAGE	(FP_PAGE / sizeof(struct fp_frame))
+
+/* ---- Slots -------------------------------------------------------------------------- */
+
+static uint32_t holder_of(uint32_t id, uint32_t d)
+{
+	return d << 16 | (id + 1);
+}
+
+static uint32_t holder_id(uint32_t holder)
+{
+	return (holder & 0xffff) - 1;
+}
+
+static bool runs(const struct fp_segment *seg, uint32_t slot)
+{
+	/* NEST-J1: over: all that its items did comes before what is done with the slot next; pairs with JOB-D1. */
+	return fp_load_acq(&fp_segment_slot(seg, slot).job->word) & FP_JOB_RUN;
+}
+
+static void set_holder(struct fp_nest *nest, uint32_t holder)
+{
+	/* NEST-T2: after all that was done with the slot; pairs with NEST-T1. */
+	fp_store_rel(&nest->holder, holder);
+}
+
+/* Before Linux 5.14 there is none for a worker. */
+static bool take_room(const struct fp_segment *seg, uint32_t i)
+{
+	struct fp_nest *nest = &seg->ctl->nest[i];
+	char *at = (char *)seg->ctl + seg->geo.nest_off + i * seg->geo.nest_stride;
+
+	if (fp_load_rlx(&nest->room))
+		return true;
+	if (fp_sys.advise(at, seg->geo.nest_stride, MADV_POPULATE_WRITE))
+		return false;
+	fp_store_rlx(&nest->room, 1);
+	return true;
+}
+
+bool fp_nest_take(const struct fp_segment *seg, uint32_t id, uint32_t d, uint32_t *slot)
+{
+	/* Where this worker found one at this depth before, since that is in its cache. */
+	uint32_t start = id * 4 + d, k, i, nobody;
+
+	for (k = 0; k < FP_NESTED; k++) {
+		struct fp_nest *nest = &seg->ctl->nest[i = (start + k) % FP_NESTED];
+
+		nobody = 0;
+		/* NEST-T1: what its last holder did with it; pairs with NEST-T2. */
+		if (fp_load_rlx(&nest->holder) || !fp_cas_sc(&nest->holder, &nobody, holder_of(id, d)))
+			continue;
+		*slot = FP_SLOTS + i;
+		if (take_room(seg, i) && !runs(seg, *slot))
+			return true;
+		set_holder(nest, 0);
+		return false;
+	}
+	return false;
+}
+
+void fp_nest_give(const struct fp_segment *seg, uint32_t slot)
+{
+	set_holder(&seg->ctl->nest[slot - FP_SLOTS], 0);
+}
+
+/* ---- Frames ------------------------------------------------------------------------- */
+
+static void set_depth(const struct fp_segment *seg, uint32_t id, uint32_t depth)
+{
+	/* NEST-D2: a frame is void before it counts, and after it counts no more; pairs with NEST-D1. */
+	fp_store_rel(&fp_segment_worker(seg, id)->depth, depth);
+}
+
+struct fp_frame *fp_nest_push(const struct fp_segment *seg, uint32_t id, uint32_t depth)
+{
+	struct fp_frame *f;
+
+	if (depth >= FP_DEPTH)
+		return NULL;
+	f = fp_segment_frame(seg, id, depth);
+	if ((depth == 1 || depth % FRAMES_A_PAGE == 0) &&
+	    fp_sys.advise((void *)((uintptr_t)f & ~(uintptr_t)(FP_PAGE - 1)), FP_PAGE,
+			  MADV_POPULATE_WRITE))
+		return NULL;
+	fp_store_rlx(&f->pos, FP_POS_NONE);
+	fp_store_rlx(&f->intent, FP_INTENT_NONE);
+	fp_store_rlx(&f->limit, 0);
+	set_depth(seg, id, depth + 1);
+	return f;
+}
+
+void fp_nest_pop(const struct fp_segment *seg, uint32_t id, uint32_t depth)
+{
+	set_depth(seg, id, depth);
+}
+
+/* ---- Descent ------------------------------------------------------------------------ */
+
+/*
+ * To the job whose item published this one; false at the host's, or where the
+ * slot has another one by now.  What runs has ancestors that run: they wait.
+ */
+static bool step_up(const struct fp_segment *seg, uint32_t *slot, uint64_t *gen)
+{
+	struct fp_job *job = fp_segment_slot(seg, *slot).job;
+	uint64_t parent = fp_load_rlx(&job->parent);
+
+	/* NEST-U1: the parent is that job's, if it is still there; pairs with JOB-P1. */
+	if (FP_JOB_GEN(fp_load_acq(&job->word)) != *gen || *slot < FP_SLOTS || !parent)
+		return false;
+	*slot = fp_parent_slot(parent);
+	*gen = fp_parent_gen(parent);
+	return true;
+}
+
+bool fp_nest_descends(const struct fp_segment *seg, uint32_t slot, uint64_t gen,
+		      uint32_t top, uint64_t top_gen)
+{
+	uint32_t most = FP_ALL_SLOTS;
+
+	while (most-- && step_up(seg, &slot, &gen))
+		if (slot == top && gen == top_gen)
+			return true;
+	return false;
+}
+
+bool fp_nest_cancelled(const struct fp_segment *seg, uint32_t slot)
+{
+	uint64_t w = fp_load_rlx(&fp_segment_slot(seg, slot).job->word), gen = FP_JOB_GEN(w);
+	uint32_t most = FP_ALL_SLOTS;
+
+	while (!(w & FP_JOB_CANCEL) && most-- && step_up(seg, &slot, &gen))
+		w = fp_load_rlx(&fp_segment_slot(seg, slot).job->word);
+	return w & FP_JOB_CANCEL;
+}
+
+/* ---- After a death ------------------------------------------------------------------ */
+
+static bool holds(const struct fp_segment *seg, uint32_t id, uint32_t i)
+{
+	uint32_t holder = fp_load_rlx(&seg->ctl->nest[i].holder);
+
+	return holder && holder_id(holder) == id && fp_load_rlx(&seg->ctl->nest[i].room);
+}
+
+void fp_nest_orphan(const struct fp_segment *seg, uint32_t id)
+{
+	uint32_t i;
+
+	for (i = 0; i < FP_NESTED; i++)
+		if (holds(seg, id, i))
+			fp_job_cancel(seg, FP_SLOTS + i, 0);
+}
+
+bool fp_nest_orphans(const struct fp_segment *seg, uint32_t id, uint32_t *slot, uint64_t *gen)
+{
+	uint64_t w;
+
+	for (*slot = *slot < FP_SLOTS ? FP_SLOTS : *slot; *slot < FP_ALL_SLOTS; ++*slot) {
+		if (!holds(seg, id, *slot - FP_SLOTS))
+			continue;
+		/* NEST-J2: as NEST-J1; pairs with JOB-P1. */
+		w = fp_load_acq(&fp_segment_slot(seg, *slot).job->word);
+		*gen = FP_JOB_GEN(w);
+		if (w & FP_JOB_RUN)
+			return true;
+	}
+	return false;
+}
+
+bool fp_nest_release(const struct fp_segment *seg, uint32_t id, uint32_t d)
+{
+	bool all = true;
+	uint32_t i;
+
+	for (i = 0; i < FP_NESTED; i++) {
+		struct fp_nest *nest = &seg->ctl->nest[i];
+
+		if (fp_load_rlx(&nest->holder) != holder_of(id, d))
+			continue;
+		if (fp_load_rlx(&nest->room) && runs(seg, FP_SLOTS + i))
+			all = false;
+		else
+			set_holder(nest, 0);
+	}
+	return all;
+}
