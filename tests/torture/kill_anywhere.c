@@ -33,6 +33,7 @@
 #include "task/claim.h"
 #include "task/job.h"
 #include "task/limit.h"
+#include "task/nest.h"
 #include "task/run.h"
 #include "test.h"
 #include "torture/scene.h"
@@ -172,7 +173,8 @@ static void publish(void)
 	const struct path *p = h.path;
 	bool ranges = p->flags & FP_JOB_RANGE;
 	const struct fp_job_desc desc = {
-		.fn = ranges ? FN(range) : p->heap ? FN(heap_item) : FN(item),
+		.fn = ranges ? FN(range) : p->heap ? FN(heap_item)
+				: p->nested ? FN(nest_item) : FN(item),
 		.flags = p->flags,
 		.retries = p->retries,
 		.arg = h.sh,
@@ -202,6 +204,8 @@ static void clear(void)
 	memset(h.sh->status, 0, sizeof(h.sh->status));
 	h.sh->item_ns = h.path->item_ns;
 	h.sh->leave_at = h.path->leave_at;
+	memset(h.sh->inner_ran, 0, sizeof(h.sh->inner_ran));
+	h.sh->inner_retries = h.path->nested ? h.path->retries : 0;
 	h.published = false;
 }
 
@@ -302,8 +306,34 @@ static bool expect_cancelled_items(void)
 	return lost;
 }
 
+/* Items that map: the worker that was killed ran one of them, or one of their items. */
+static bool expect_nested_items(void)
+{
+	uint32_t most = h.path->retries + 1, lost = 0, i, k, ran;
+
+	for (i = 0; i < h.path->count; i++) {
+		const struct forkpool_status *st = &h.sh->status[i];
+		bool ok = st->outcome == FORKPOOL_ITEM_OK;
+
+		lost += !ok;
+		EXPECT(ok || (st->outcome == FORKPOOL_ITEM_CRASHED && st->code == SIGKILL) ||
+		       (st->outcome == FORKPOOL_ITEM_FAILED && st->code == INNER_CRASHED),
+		       "item %u: outcome %d, code %d", i, st->outcome, st->code);
+		EXPECT(!ok || h.sh->out[i] == 3 * i + 1, "item %u gave %u", i, h.sh->out[i]);
+		for (k = i * INNER; k < (i + 1) * INNER; k++) {
+			ran = fp_load_rlx(&h.sh->inner_ran[k]);
+			EXPECT(ran <= most * most && (ran || !ok), "item %u's item %u ran %u times",
+			       i, k % INNER, ran);
+		}
+	}
+	EXPECT(lost <= !h.path->retries, "%u items lost", lost);
+	return lost;
+}
+
 static bool expect_all(void)
 {
+	if (h.path->nested)
+		return expect_nested_items();
 	return h.path->cancel ? expect_cancelled_items() : expect_items();
 }
 
@@ -329,6 +359,8 @@ static void heap_begin(void)
 	uint32_t i;
 
 	heap_count(&h.before);
+	if (h.path->nested)
+		return;
 	for (i = 0; i < h.path->count; i++)
 		h.sh->given[i] = h.path->retries ? NULL : forkpool_shm_alloc(h.pool, RUN);
 }
@@ -352,7 +384,7 @@ static void heap_end(void)
 	struct fp_heap_count now;
 	uint32_t i, k;
 
-	for (i = 0; i < h.path->count; i++) {
+	for (i = 0; i < h.path->count && !h.path->nested; i++) {
 		for (k = 0; k < 2 && h.sh->status[i].outcome == FORKPOOL_ITEM_OK; k++)
 			forkpool_shm_free(h.pool, h.sh->block[i][k]);
 		free_given(h.sh->given[i]);
@@ -440,7 +472,7 @@ static int take(const struct path *p, unsigned k)
 	pool_open(p->workers);
 	await_rest();
 	clear();
-	if (p->heap)
+	if (p->heap || p->nested)
 		heap_begin();
 	h.victim = k % p->workers;
 	seize_all();
@@ -449,7 +481,7 @@ static int take(const struct path *p, unsigned k)
 		release_others();
 		publish();
 		await_job();
-		if (p->heap)
+		if (p->heap || p->nested)
 			heap_end();
 		h.missed++;
 		return -1;
@@ -477,16 +509,16 @@ static int kill_at(const struct path *p, unsigned k)
 	release_others();
 	await_job();
 	h.crashes += expect_all();
-	if (p->heap)
+	if (p->heap || p->nested)
 		heap_end();
 	return n;
 }
 
-/* What the victim holds: [*begin, *end), empty when it holds nothing. */
-static void held_by_victim(uint64_t *begin, uint64_t *end)
+/* What the victim holds, and of which slot's job: [*begin, *end), empty when it holds nothing. */
+static void held_by_victim(uint64_t *begin, uint64_t *end, uint32_t *in)
 {
-	struct fp_slot slot = fp_segment_slot(h.seg, h.slot->index);
 	uint64_t intent = fp_load_rlx(&fp_segment_worker(h.seg, h.victim)->base.intent);
+	struct fp_slot slot = fp_segment_slot(h.seg, *in = fp_intent_slot(intent));
 	uint32_t id = fp_intent_region(intent), k = fp_intent_index(intent);
 	fp_a64 *at = fp_claim_word(h.seg, &slot, fp_load_rlx(&slot.job->tops), id, k);
 	uint64_t w = at ? fp_load_sc(at) : 0, low;
@@ -500,15 +532,38 @@ static void held_by_victim(uint64_t *begin, uint64_t *end)
 	*end = low + fp_word_end(w);
 }
 
+/*
+ * The same for items that map.  Who waits for what the victim runs of an item's
+ * map begins nothing else; but what there is of the maps that have begun is run.
+ */
+static bool others_are_done_with_maps(uint64_t begin, uint64_t end, bool helps)
+{
+	uint32_t i, k;
+
+	for (i = 0; i < h.path->count; i++) {
+		if (!helps && i >= begin && i < end)
+			continue;
+		if (!fp_load_sc(&h.sh->ran[i]) && !helps)
+			return false;
+		for (k = 0; k < INNER && fp_load_sc(&h.sh->ran[i]); k++)
+			if (!fp_load_sc(&h.sh->inner_ran[i * INNER + k]) &&
+			    !(helps && k >= begin && k < end))
+				return false;
+	}
+	return begin < end;
+}
+
 /* Have the others settled all but what the victim holds? */
 static bool others_are_done(void)
 {
 	uint64_t gen = h.slot->gen, begin, end;
-	uint32_t i;
+	uint32_t i, in;
 
 	if (fp_job_poll(h.seg, h.slot->index, gen) == 0)
 		return true;
-	held_by_victim(&begin, &end);
+	held_by_victim(&begin, &end, &in);
+	if (h.path->nested)
+		return others_are_done_with_maps(begin, end, in != h.slot->index);
 	if (h.path->cancel)
 		return begin < end && fp_job_progress(h.seg, h.slot->index, gen, h.path->count) >=
 		       h.path->count - (end - begin);
@@ -539,7 +594,7 @@ static int stop_at(const struct path *p, unsigned k)
 	kill(h.traces[h.victim].pid, SIGCONT);
 	await_job();
 	EXPECT(!expect_all(), "%s", "an item was lost by a stop");
-	if (p->heap)
+	if (p->heap || p->nested)
 		heap_end();
 	h.stops++;
 	return n;

@@ -9,6 +9,7 @@
 #include "proc/worker.h"
 
 #define MOST_ITEMS	256u
+#define INNER		4u		/* items of an item's map */
 #define RUN		9000u
 #define SMALL		2000u		/* two of these fill a unit of such an arena */
 
@@ -20,6 +21,8 @@ struct shared {
 	int64_t item_ns;
 	void *block[MOST_ITEMS][2];	/* that an item allocated */
 	void *given[MOST_ITEMS];	/* that it is to free */
+	fp_a32 inner_ran[MOST_ITEMS * INNER];
+	uint32_t inner_retries;
 	uint32_t leave_at;	/* whoever runs this item (from 1 on) is asked to leave then */
 };
 
@@ -51,6 +54,7 @@ struct path {
 	uint32_t leave_at;
 	enum cancel cancel;
 	bool heap;		/* items allocate and free */
+	bool nested;		/* items map, each as many as INNER; retries are theirs as well */
 };
 
 /* ---- Items ---------------------------------------------------------------------------------- */
@@ -97,6 +101,44 @@ static inline int heap_item(void *arg, const void *in, void *out)
 	sh->block[i][1] = small[2];
 	run_one(sh, i);
 	return !small[2] || !large || !sh->block[i][0];
+}
+
+static inline int inner_item(void *arg, const void *in, void *out)
+{
+	struct shared *sh = arg;
+	uint32_t i = *(const uint32_t *)in;
+	int64_t until = sh->item_ns ? fp_sys.clock() + sh->item_ns : 0;
+
+	fp_add_sc(&sh->inner_ran[i], 1);
+	while (until && fp_sys.clock() < until)
+		fp_pause();
+	*(uint32_t *)out = 5 * i + 1;
+	return 0;
+}
+
+enum { INNER_CRASHED = 77, INNER_WRONG };
+
+/* From private arrays, so that there are copies to be freed. */
+static inline int nest_item(void *arg, const void *in_one, void *unused)
+{
+	struct shared *sh = arg;
+	FORKPOOL_JOB_OPTS(opts, .arg = sh, .chunk = 1, .retries = sh->inner_retries);
+	uint32_t i = *(const uint32_t *)in_one, in[INNER], out[INNER] = { 0 }, k;
+	int err;
+
+	(void)unused;
+	fp_add_sc(&sh->ran[i], 1);
+	for (k = 0; k < INNER; k++)
+		in[k] = i * INNER + k;
+	err = forkpool_map(forkpool_current(), inner_item, in, sizeof(in[0]), out, sizeof(out[0]),
+			   INNER, &opts);
+	if (err)
+		return err == -FORKPOOL_ECRASHED ? INNER_CRASHED : INNER_WRONG;
+	for (k = 0; k < INNER; k++)
+		if (out[k] != 5 * in[k] + 1)
+			return INNER_WRONG;
+	sh->out[i] = 3 * i + 1;
+	return 0;
 }
 
 static inline int range(void *arg, size_t begin, size_t end)
