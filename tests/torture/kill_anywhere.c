@@ -50,6 +50,7 @@
 #define CAP_MS		20000		/* nothing takes so long */
 #define CAP_NS		(CAP_MS * (int64_t)1000000)
 #define PASS_MS		20		/* not alone, it may come too late to pass by */
+#define MOST_WORKERS	3u		/* of a path */
 #define DEATHS		6u		/* of a pool: outside items, too many break it ... */
 #define DEATHS_IDLE	3u		/* ... sooner where the host settles all, and no worker makes progress */
 #define ARENA		((size_t)1 << 20)
@@ -70,7 +71,7 @@ static struct {
 	const struct path *path;
 	unsigned k;
 	uint32_t victim;
-	struct trace traces[2];
+	struct trace traces[MOST_WORKERS];
 	bool published;
 
 	struct fp_heap_count before;

@@ -90,7 +90,7 @@ static const struct path paths[] = {
 	  .chunk = 1, .retries = 3, .nested = true },
 	{ "run what others have nested", FN(fp_run_chunk), FN(fp_claim_finish), FIRST, false, 3,
 	  .count = 1, .chunk = 1, .item_ns = 20000, .nested = true },
-	{ "wait for a nested map", FN(fp_nest_park_prepare), FN(fp_nest_pop), FIRST, false, 2,
+	{ "wait for a nested map", FN(fp_nest_park_prepare), FN(fp_nest_pop), FIRST, false, 3,
 	  .count = 1, .chunk = 1, .item_ns = 300000, .nested = true },
 	{ "end a nested map", FN(fp_nest_pop), FN(fp_claim_finish), FIRST, true, 2, .count = 4,
 	  .chunk = 1, .nested = true },
