@@ -372,7 +372,7 @@ struct forkpool_job_opts {
 	 * still runs when the job's deadline has come, counted from this call,
 	 * has the pool's grace to end; then its worker is killed and the item has
 	 * timed out.  After the deadline no item is begun any more.  -ENOTSUP in
-	 * pools without processes, and inside an item.
+	 * pools without processes, and in a hook.
 	 */
 	int64_t timeout;
 	int64_t deadline;
@@ -396,8 +396,16 @@ struct forkpool_job_opts {
  * out_size bytes; a size may be 0.  Arrays inside the segment are used in
  * place; others are copied in bulk, in pieces where the arena is too small for
  * all.  A failed item leaves its place in out undefined; places of other items
- * are filled all the same.  Any number of threads may map at once.  Inside an
- * item, the map runs in the calling worker.
+ * are filled all the same.  Any number of threads may map at once.
+ *
+ * Items may map as well, on forkpool_current().  Idle workers help; the item's
+ * own worker runs such a map too, and while it waits it runs what descends from
+ * the item and nothing else, so maps inside each other never deadlock.  An item
+ * that loses its worker takes with it the items below it on that worker's stack,
+ * which wait, each by its own retries; what these had mapped is cancelled.  With
+ * an item that is ended at its limit, what it had mapped ends too.  While 64 such
+ * maps are under way, or there is no room to copy, or in a hook, the caller runs
+ * all items itself, as a part of its own.
  *
  * Returns 0 when every item is ok, else the error of the first that is not:
  * -FORKPOOL_EFAILED, -FORKPOOL_ECRASHED, -FORKPOOL_ETIMEDOUT (also for one
@@ -409,6 +417,8 @@ struct forkpool_job_opts {
  *          retries with in and out that overlap; an arg that workers can't see;
  *          a child that the program forked calls; a negative limit
  * -ENOTSUP limits in time where there is no process to kill
+ * -ELOOP   1,023 maps lie around this one already
+ * -EAGAIN  inside an item, with limits in time: 64 such maps are under way
  * -E2BIG   opts->sz too large; -ENOMEM  not one item fits the free arena
  * -FORKPOOL_ECLOSED, -FORKPOOL_EBROKEN
  */

@@ -315,17 +315,17 @@ static bool can_share(const struct fp_self *self)
 static int run(struct fp_self *self, struct forkpool *pool, const struct fp_map *map)
 {
 	struct fp_map m = *map;
-	bool needs_frame = m.count && (m.limited || m.retries), alone;
+	bool alone;
 	int err;
 
 	if (!can_share(self) && m.limited)
 		return -ENOTSUP;
-	if (!can_share(self) || !(needs_frame || m.count > 1))
+	if (!can_share(self) || m.count < (m.limited || m.retries ? 1u : 2u))
 		return fp_serial_run(map);
 	m.level = self->level;
 	inherit_limits(self, &m);
 	err = share(self, pool, &m, &alone);
-	return alone && !needs_frame ? fp_serial_run(map) : err;
+	return alone && !m.limited ? fp_serial_run(map) : err;
 }
 
 int fp_nest_run(struct forkpool *pool, const struct fp_map *map)
