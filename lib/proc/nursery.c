@@ -32,7 +32,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdio_ext.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -44,18 +43,13 @@
 #include "proc/enforce.h"
 #include "proc/recover.h"
 #include "proc/staff.h"
+#include "proc/toll.h"
 #include "proc/worker.h"
 #include "shm/log.h"
 #include "sync/idle.h"
 #include "task/nest.h"
 
 #define MS		((int64_t)1000000)
-#define BAD_WINDOW	(10 * 1000 * MS)
-#define BAD_BASE	5	/* deaths outside items in a window: this, and ... */
-#define BAD_EACH	2	/* ... for each worker, are put up with */
-#define BAD_ROW		3	/* times workers, without any progress */
-#define BACKOFF_FIRST	(10 * MS)
-#define BACKOFF_MOST	(1000 * MS)
 #define LATER		(10 * MS)	/* until a recovery that found no room is tried again */
 #define LEAVE_GRACE	(1000 * MS)	/* for idle workers' exit hooks at a stop */
 #define ORPHANS		256
@@ -86,11 +80,7 @@ struct nursery {
 	int64_t kill_at;		/* FP_FOREVER, or when patience ends */
 	struct fp_attempts attempts;
 	struct fp_watched watched;	/* slots whose jobs have limits in time */
-
-	int64_t *bad;			/* times of the last deaths outside items, a ring */
-	uint32_t bad_room, bad_next;
-	uint32_t bad_row;		/* of them in a row without progress */
-	uint64_t bad_progress;
+	struct fp_toll toll;		/* deaths outside items */
 };
 
 /* ---- Becoming the nursery ------------------------------------------------------------ */
@@ -150,8 +140,8 @@ static int hold_life(struct nursery *n)
 /* Not for workers: what they don't share, the nursery need not copy after each fork. */
 static int make_tables(struct nursery *n)
 {
-	uint32_t workers = n->crew->seg.geo.workers, room = BAD_BASE + BAD_EACH * workers;
-	size_t size = workers * sizeof(*n->children) + room * sizeof(*n->bad);
+	uint32_t workers = n->crew->seg.geo.workers, room = fp_toll_room(workers);
+	size_t size = workers * sizeof(*n->children) + room * sizeof(int64_t);
 	void *p;
 	int err = fp_sys.map(&p, NULL, fp_round_up(size, FP_PAGE), PROT_READ | PROT_WRITE,
 			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -159,8 +149,7 @@ static int make_tables(struct nursery *n)
 	if (err)
 		return err;
 	n->children = p;
-	n->bad = (int64_t *)(n->children + workers);
-	n->bad_room = room;
+	fp_toll_init(&n->toll, (int64_t *)(n->children + workers), room);
 	return fp_sys.advise(p, fp_round_up(size, FP_PAGE), MADV_DONTFORK);
 }
 
@@ -345,35 +334,17 @@ static uint64_t progress(struct nursery *n)
 	return sum;
 }
 
-static int64_t backoff(uint32_t row)
-{
-	int64_t wait = BACKOFF_FIRST;
-
-	if (row <= 1)
-		return 0;
-	while (--row > 1 && wait < BACKOFF_MOST)
-		wait *= 2;
-	return wait < BACKOFF_MOST ? wait : BACKOFF_MOST;
-}
-
 /* Counts a death outside items, and says when the id may start again. */
 static void bad_death(struct nursery *n, struct child *child)
 {
-	uint32_t most = BAD_BASE + BAD_EACH * n->staff.wanted;
 	int64_t now = fp_sys.clock();
-	int64_t oldest = n->bad[(n->bad_next + n->bad_room - most) % n->bad_room];
-	uint64_t settled = progress(n);
+	bool enough;
 
-	n->bad_row = settled == n->bad_progress ? n->bad_row + 1 : 1;
-	n->bad_progress = settled;
-	n->bad[n->bad_next] = now;
-	n->bad_next = (n->bad_next + 1) % n->bad_room;
-	child->due = now + backoff(n->bad_row);
+	child->due = now + fp_toll_death(&n->toll, n->staff.wanted, progress(n), now, &enough);
 	if (child->due > now)
 		note(n, FP_LOG_BACKOFF, (uint32_t)(child - n->children), 0,
 		     (uint64_t)(child->due - now));
-	if ((oldest && now - oldest < BAD_WINDOW) ||
-	    n->bad_row >= BAD_ROW * n->staff.wanted)
+	if (enough)
 		break_pool(n, -FORKPOOL_EBROKEN);
 }
 
@@ -457,7 +428,7 @@ static void settle(struct nursery *n, uint32_t id)
 	child->state = CHILD_NONE;
 	child->due = 0;
 	if (r == FP_RECOVERED_ITEM)
-		n->bad_row = 0;
+		fp_toll_progress(&n->toll);
 	else if (!n->leaving && !left_in_order(n, child) &&
 		 child->charge.outcome == FORKPOOL_ITEM_OK &&
 		 settled_by(n, id) == child->chunks)
@@ -593,8 +564,7 @@ static void obey(struct nursery *n)
 		break;
 	case FP_CMD_RESIZE:
 		/* How many deaths are too many depends on the number: counted anew. */
-		memset(n->bad, 0, n->bad_room * sizeof(*n->bad));
-		n->bad_row = 0;
+		fp_toll_clear(&n->toll);
 		fp_staff_resize(&n->staff, order.number, order.workers);
 		if (n->leaving)
 			fp_staff_close(&n->staff);

@@ -230,15 +230,19 @@ bool fp_job_arm(const struct fp_segment *seg, uint32_t slot, uint64_t gen,
 
 /* ---- Look -------------------------------------------------------------------------- */
 
-/* Items of a running chunk that are behind its owner. */
-static uint64_t behind(const struct fp_segment *seg, uint32_t owner,
+/* Items of a running chunk that are behind its owner, where that runs it in its first frame. */
+static uint64_t behind(const struct fp_segment *seg, uint32_t slot, uint32_t owner,
 		       uint64_t begin, uint64_t end)
 {
+	struct fp_frame *frame;
 	uint64_t pos;
 
 	if (owner >= seg->geo.workers)
 		return 0;
-	pos = fp_load_rlx(&fp_segment_worker(seg, owner)->base.pos);
+	frame = fp_segment_frame(seg, owner, 0);
+	if (fp_intent_slot(fp_load_rlx(&frame->intent)) != slot)
+		return 0;
+	pos = fp_load_rlx(&frame->pos);
 	return pos > begin && pos < end ? pos - begin : 0;
 }
 
@@ -267,7 +271,8 @@ static uint64_t region_progress(const struct fp_segment *seg, const struct fp_sl
 		if (fp_word_state(w) == FP_DONE)
 			done += fp_word_end(w) - start;
 		else if (fp_word_state(w) == FP_RUN)
-			done += behind(seg, fp_word_owner(w), low + start, low + fp_word_end(w));
+			done += behind(seg, s->index, fp_word_owner(w), low + start,
+				       low + fp_word_end(w));
 		else
 			done += before_split(seg, s, fp_word_owner(w), low + start,
 					     low + fp_word_end(w));

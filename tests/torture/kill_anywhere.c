@@ -51,6 +51,8 @@
 #define CAP_NS		(CAP_MS * (int64_t)1000000)
 #define PASS_MS		20		/* not alone, it may come too late to pass by */
 #define MOST_WORKERS	3u		/* of a path */
+#define HELPED_MS	100
+#define SHORTS		4		/* points not reached in a row, and the path has ended */
 #define DEATHS		6u		/* of a pool: outside items, too many break it ... */
 #define DEATHS_IDLE	3u		/* ... sooner where the host settles all, and no worker makes progress */
 #define ARENA		((size_t)1 << 20)
@@ -155,6 +157,8 @@ static void sleep_a_little(void)
 	ck_assert_msg((ok), "%s, %u workers, step %u: " format, h.path->name, \
 		      h.path->workers, h.k, __VA_ARGS__)
 
+#include "torture/nested.h"
+
 static void await_rest(void)
 {
 	int64_t until = fp_sys.clock() + CAP_NS;
@@ -206,6 +210,8 @@ static void clear(void)
 	h.sh->item_ns = h.path->item_ns;
 	h.sh->leave_at = h.path->leave_at;
 	memset(h.sh->inner_ran, 0, sizeof(h.sh->inner_ran));
+	h.sh->helped = h.path->helped;
+	fp_store_sc(&h.sh->helpers, 0);
 	h.sh->inner_retries = h.path->nested ? h.path->retries : 0;
 	h.published = false;
 }
@@ -307,30 +313,6 @@ static bool expect_cancelled_items(void)
 	return lost;
 }
 
-/* Items that map: the worker that was killed ran one of them, or one of their items. */
-static bool expect_nested_items(void)
-{
-	uint32_t most = h.path->retries + 1, lost = 0, i, k, ran;
-
-	for (i = 0; i < h.path->count; i++) {
-		const struct forkpool_status *st = &h.sh->status[i];
-		bool ok = st->outcome == FORKPOOL_ITEM_OK;
-
-		lost += !ok;
-		EXPECT(ok || (st->outcome == FORKPOOL_ITEM_CRASHED && st->code == SIGKILL) ||
-		       (st->outcome == FORKPOOL_ITEM_FAILED && st->code == INNER_CRASHED),
-		       "item %u: outcome %d, code %d", i, st->outcome, st->code);
-		EXPECT(!ok || h.sh->out[i] == 3 * i + 1, "item %u gave %u", i, h.sh->out[i]);
-		for (k = i * INNER; k < (i + 1) * INNER; k++) {
-			ran = fp_load_rlx(&h.sh->inner_ran[k]);
-			EXPECT(ran <= most * most && (ran || !ok), "item %u's item %u ran %u times",
-			       i, k % INNER, ran);
-		}
-	}
-	EXPECT(lost <= !h.path->retries, "%u items lost", lost);
-	return lost;
-}
-
 static bool expect_all(void)
 {
 	if (h.path->nested)
@@ -428,7 +410,7 @@ static bool go_to_start(void)
 		publish();
 	else
 		fp_wake_all(h.seg->ctl);
-	return trace_await(t, h.path->alone ? CAP_MS : PASS_MS);
+	return trace_await(t, h.path->alone ? CAP_MS : h.path->helped ? HELPED_MS : PASS_MS);
 }
 
 /* Up to k steps; how many there were before the path ended. */
@@ -444,6 +426,8 @@ static unsigned go_on(unsigned k)
 		if (step == TRACE_ASLEEP && h.path->publish == ASLEEP && !h.published) {
 			publish();
 			EXPECT(trace_awake(t, CAP_MS), "%s", "not woken");
+		} else if (step == TRACE_ASLEEP && h.path->helped) {
+			EXPECT(trace_awake(t, CAP_MS), "%s", "not woken by who helps");
 		} else if (step != TRACE_STEPPED) {
 			return n;
 		}
@@ -475,7 +459,8 @@ static int take(const struct path *p, unsigned k)
 	clear();
 	if (p->heap || p->nested)
 		heap_begin();
-	h.victim = k % p->workers;
+	/* Another one after each miss. */
+	h.victim = (k + h.missed) % p->workers;
 	seize_all();
 	if (!go_to_start()) {
 		trace_release(&h.traces[h.victim]);
@@ -531,27 +516,6 @@ static void held_by_victim(uint64_t *begin, uint64_t *end, uint32_t *in)
 	low = fp_load_rlx(&slot.regions[id].low);
 	*begin = low + (k ? fp_word_end(fp_load_rlx(at - 1)) : 0);
 	*end = low + fp_word_end(w);
-}
-
-/*
- * The same for items that map.  Who waits for what the victim runs of an item's
- * map begins nothing else; but what there is of the maps that have begun is run.
- */
-static bool others_are_done_with_maps(uint64_t begin, uint64_t end, bool helps)
-{
-	uint32_t i, k;
-
-	for (i = 0; i < h.path->count; i++) {
-		if (!helps && i >= begin && i < end)
-			continue;
-		if (!fp_load_sc(&h.sh->ran[i]) && !helps)
-			return false;
-		for (k = 0; k < INNER && fp_load_sc(&h.sh->ran[i]); k++)
-			if (!fp_load_sc(&h.sh->inner_ran[i * INNER + k]) &&
-			    !(helps && k >= begin && k < end))
-				return false;
-	}
-	return begin < end;
 }
 
 /* Have the others settled all but what the victim holds? */
@@ -648,7 +612,7 @@ static bool large(void)
 /* All points of a path, or a sample: each must be reached, or else the path has ended. */
 static void walk(const struct path *p, int (*visit)(const struct path *p, unsigned k))
 {
-	unsigned k, stride = 1, misses = 0;
+	unsigned k, stride = 1, misses = 0, shorts = 0;
 	int n = visit(p, MOST_STEPS), len = n;
 
 	for (; n < 0 && misses < 100; misses++)
@@ -656,11 +620,11 @@ static void walk(const struct path *p, int (*visit)(const struct path *p, unsign
 	EXPECT(n >= 0, "%s", "no worker comes by");
 	if (!large())
 		stride = (unsigned)len / SAMPLES + 1;
-	for (k = 0, misses = 0; misses < 100; k += stride) {
+	/* Where others meddle the path is shorter at times. */
+	for (k = 0, misses = 0; misses < 100 && shorts < (p->alone ? 1 : SHORTS); k += stride) {
 		n = visit(p, k);
-		if (n >= 0 && (unsigned)n < k)
-			break;
 		misses += n < 0;
+		shorts = n < 0 ? shorts : (unsigned)n < k ? shorts + 1 : 0;
 	}
 	if (large()) {
 		printf("%s, %u workers, %s: %d steps\n", p->name, p->workers,

@@ -9,6 +9,7 @@
 #include "proc/worker.h"
 
 #define MOST_ITEMS	256u
+#define HELP_NS		((int64_t)20000000)
 #define INNER		4u		/* items of an item's map */
 #define RUN		9000u
 #define SMALL		2000u		/* two of these fill a unit of such an arena */
@@ -23,6 +24,9 @@ struct shared {
 	void *given[MOST_ITEMS];	/* that it is to free */
 	fp_a32 inner_ran[MOST_ITEMS * INNER];
 	uint32_t inner_retries;
+	uint32_t helped;	/* items of maps take so long that another worker helps, and is waited for */
+	fp_a32 owner;		/* the worker, from 1 on, that maps then, and ... */
+	fp_a32 helpers;		/* ... how many items others have begun */
 	uint32_t leave_at;	/* whoever runs this item (from 1 on) is asked to leave then */
 };
 
@@ -55,6 +59,7 @@ struct path {
 	enum cancel cancel;
 	bool heap;		/* items allocate and free */
 	bool nested;		/* items map, each as many as INNER; retries are theirs as well */
+	bool helped;		/* one item, and who runs it has to wait for another worker */
 };
 
 /* ---- Items ---------------------------------------------------------------------------------- */
@@ -103,6 +108,21 @@ static inline int heap_item(void *arg, const void *in, void *out)
 	return !small[2] || !large || !sh->block[i][0];
 }
 
+/* The owner until somebody helps, who helps until the owner sleeps; neither for long. */
+static inline void await_the_other(struct shared *sh)
+{
+	int64_t until = fp_sys.clock() + HELP_NS;
+	uint32_t owner = fp_load_sc(&sh->owner) - 1;
+	fp_a64 *asleep = &fp_self->crew->seg.ctl->nest_asleep[0];
+
+	if (fp_self->id != owner)
+		fp_add_sc(&sh->helpers, 1);
+	while (fp_sys.clock() < until &&
+	       (fp_self->id == owner ? !fp_load_sc(&sh->helpers)
+				     : !(fp_load_sc(asleep) >> owner & 1)))
+		fp_sys.yield();
+}
+
 static inline int inner_item(void *arg, const void *in, void *out)
 {
 	struct shared *sh = arg;
@@ -110,6 +130,8 @@ static inline int inner_item(void *arg, const void *in, void *out)
 	int64_t until = sh->item_ns ? fp_sys.clock() + sh->item_ns : 0;
 
 	fp_add_sc(&sh->inner_ran[i], 1);
+	if (sh->helped)
+		await_the_other(sh);
 	while (until && fp_sys.clock() < until)
 		fp_pause();
 	*(uint32_t *)out = 5 * i + 1;
@@ -128,6 +150,7 @@ static inline int nest_item(void *arg, const void *in_one, void *unused)
 
 	(void)unused;
 	fp_add_sc(&sh->ran[i], 1);
+	fp_store_sc(&sh->owner, fp_self->id + 1);
 	for (k = 0; k < INNER; k++)
 		in[k] = i * INNER + k;
 	err = forkpool_map(forkpool_current(), inner_item, in, sizeof(in[0]), out, sizeof(out[0]),
