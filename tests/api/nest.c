@@ -367,7 +367,6 @@ static int mistakes(void *arg, const void *in, void *out)
 	FORKPOOL_JOB_OPTS(private_arg, .arg = x);
 	FORKPOOL_JOB_OPTS(no_arg, .arg_size = 4);
 	FORKPOOL_JOB_OPTS(again, .retries = 1);
-	FORKPOOL_JOB_OPTS(limit, .timeout = MS);
 	FORKPOOL_JOB_OPTS(negative, .deadline = -1);
 
 	(void)arg;
@@ -380,7 +379,6 @@ static int mistakes(void *arg, const void *in, void *out)
 	NEED(forkpool_map(p, square, x, 4, y, 4, 4, &private_arg) == -EINVAL);
 	NEED(forkpool_map(p, square, x, 4, y, 4, 4, &no_arg) == -EINVAL);
 	NEED(forkpool_map(p, square, x, 4, x, 4, 4, &again) == -EINVAL);
-	NEED(forkpool_map(p, square, x, 4, y, 4, 4, &limit) == -ENOTSUP);
 	NEED(forkpool_map(p, square, x, 4, y, 4, 4, &negative) == -EINVAL);
 	NEED(forkpool_map(p, square, x, 4, y, 4, 4, &large.opts) == -E2BIG);
 	NEED(y[0] == 5 && y[1] == 6 && y[2] == 7 && y[3] == 8);
