@@ -47,6 +47,7 @@ enum {
 	BENCH_PER_ITEM = 1 << 4,	/* pays per item: small items get fewer of them */
 	BENCH_COPIES = 1 << 5,		/* arrays in private memory, copied to workers */
 	BENCH_RANGES = 1 << 6,		/* can run bench_job.range */
+	BENCH_NESTED = 1 << 7,		/* runs a cube of items as maps inside items, three levels deep */
 };
 
 struct bench_peer {
@@ -68,17 +69,21 @@ struct bench_peer {
 extern const struct bench_peer *const bench_peers[];
 
 extern const struct bench_peer bench_serial;
-extern const struct bench_peer bench_forkpool, bench_forkpool_copy;
+extern const struct bench_peer bench_forkpool, bench_forkpool_copy, bench_forkpool_nested;
 extern const struct bench_peer bench_pipe_item, bench_pipe_chunk;
 extern const struct bench_peer bench_shm_item, bench_shm_chunk;
 extern const struct bench_peer bench_omp_static, bench_omp_dynamic, bench_omp_guided;
-extern const struct bench_peer bench_tbb;
+extern const struct bench_peer bench_omp_nested;
+extern const struct bench_peer bench_tbb, bench_tbb_nested;
 
 /* How the chunked peers cut their loops: this many chunks for each worker. */
 #define BENCH_CHUNKS		4
 
 /* Items in each such chunk, at least 1. */
 size_t bench_chunk(size_t count, unsigned workers);
+
+/* The width of the largest cube of items that is not more than COUNT. */
+size_t bench_width(size_t count);
 
 /* Runs items FIRST ... of a job in this process. */
 void bench_items_run(const struct bench_job *job, size_t first, size_t count);
@@ -119,6 +124,7 @@ struct bench_workload {
 	/* ... or something else, run for each number of workers. */
 	int (*run)(const struct bench_workload *workload, unsigned workers);
 	int on_request;		/* not part of the default set */
+	int nested;		/* with BENCH_NESTED peers, too; count is a cube */
 };
 
 /* All of them; name NULL at the end. */

@@ -150,7 +150,7 @@ static void row_print(const struct bench_table *t, const struct bench_series *s)
 	const struct bench_series *best = series_best(t), *base = series_find(t, t->base);
 	const struct bench_series *serial = series_find(t, bench_serial.name);
 
-	printf("  %-14s%12.4g%12.2g", s->peer->name,
+	printf("  %-16s%12.4g%12.2g", s->peer->name,
 	       shown(t, bench_median(s->sample, t->rounds)), mad(t, s));
 	cell_print("%12.4g", s->first >= 0, shown(t, s->first));
 	cell_print("%12.3f", best && bench_median(best->sample, t->rounds) > 0,
@@ -172,7 +172,7 @@ void bench_table_print(const struct bench_table *t)
 	printf("\n%s; %u worker%s, %u round%s%s\n", t->title, t->workers,
 	       t->workers == 1 ? "" : "s", t->rounds, t->rounds == 1 ? "" : "s",
 	       (long)t->workers > sysconf(_SC_NPROCESSORS_ONLN) ? ", more than CPUs" : "");
-	printf("  %-14s%12s%12s%12s%12s", "peer", t->unit, "MAD", "first", "/best");
+	printf("  %-16s%12s%12s%12s%12s", "peer", t->unit, "MAD", "first", "/best");
 	if (t->base)
 		printf("%12s", heading);
 	if (series_find(t, bench_serial.name))

@@ -27,6 +27,7 @@ const struct bench_peer *const bench_peers[] = {
 	&bench_serial,
 	&bench_forkpool,
 	&bench_forkpool_copy,
+	&bench_forkpool_nested,
 	&bench_pipe_item,
 	&bench_pipe_chunk,
 	&bench_shm_item,
@@ -35,9 +36,11 @@ const struct bench_peer *const bench_peers[] = {
 	&bench_omp_static,
 	&bench_omp_dynamic,
 	&bench_omp_guided,
+	&bench_omp_nested,
 #endif
 #ifdef BENCH_TBB
 	&bench_tbb,
+	&bench_tbb_nested,
 #endif
 	NULL,
 };
@@ -95,6 +98,8 @@ int bench_listed(const char *list, const char *name)
 
 int bench_chosen(const struct bench_workload *w, const struct bench_peer *peer)
 {
+	if (peer->flags & BENCH_NESTED && !w->nested)
+		return 0;
 	if (peer->flags & w->skip || (w->range && !(peer->flags & BENCH_RANGES)))
 		return 0;
 	return !bench_opt.peers || bench_listed(bench_opt.peers, peer->name);

@@ -14,6 +14,15 @@ size_t bench_chunk(size_t count, unsigned workers)
 	return chunk ? chunk : 1;
 }
 
+size_t bench_width(size_t count)
+{
+	size_t n = 1;
+
+	while ((n + 1) * (n + 1) * (n + 1) <= count)
+		n++;
+	return n;
+}
+
 void bench_items_run(const struct bench_job *job, size_t first, size_t count)
 {
 	const char *in = job->in + first * job->in_size;

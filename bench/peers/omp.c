@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Peer: OpenMP's loop schedules.  The threads belong to the runtime: starting
- * makes it create them, stopping makes it give them up.
+ * Peer: OpenMP's loop schedules, and its task loops for maps in maps.  The threads
+ * belong to the runtime: starting makes it create them, stopping makes it give
+ * them up.
  */
 #include <omp.h>
 #include <stdio.h>
@@ -9,7 +10,7 @@
 
 #include "bench.h"
 
-enum { STATIC, DYNAMIC, GUIDED };
+enum { STATIC, DYNAMIC, GUIDED, NESTED };
 
 struct team {
 	int schedule;
@@ -93,12 +94,40 @@ static void guided_run(const struct team *team, const struct bench_job *job)
 		fn(NULL, in + i * in_size, out + i * out_size);
 }
 
+/* As maps inside items: a task loop for each, three levels deep. */
+static void nested_run(const struct team *team, const struct bench_job *job)
+{
+	const size_t in_size = job->in_size, out_size = job->out_size;
+	const size_t n = bench_width(job->count);
+	const char *in = job->in;
+	char *out = job->out;
+	forkpool_fn *fn = job->fn;
+	size_t i, k, m;
+
+#pragma omp parallel num_threads(team->threads)
+#pragma omp single
+#pragma omp taskloop private(k, m)
+	for (i = 0; i < n; i++) {
+#pragma omp taskloop private(m) firstprivate(i)
+		for (k = 0; k < n; k++) {
+#pragma omp taskloop firstprivate(i, k)
+			for (m = 0; m < n; m++) {
+				const size_t item = (i * n + k) * n + m;
+
+				fn(NULL, in + item * in_size, out + item * out_size);
+			}
+		}
+	}
+}
+
 static int team_map(void *arg, const struct bench_job *job)
 {
 	const struct team *team = arg;
 
 	if (job->range)
 		range_run(team, job);
+	else if (team->schedule == NESTED)
+		nested_run(team, job);
 	else if (team->schedule == STATIC)
 		static_run(team, job);
 	else if (team->schedule == DYNAMIC)
@@ -130,6 +159,15 @@ const struct bench_peer bench_omp_guided = {
 	.name = "omp-guided",
 	.flags = BENCH_VARIANT,
 	.variant = GUIDED,
+	.start = team_start,
+	.map = team_map,
+	.stop = team_stop,
+};
+
+const struct bench_peer bench_omp_nested = {
+	.name = "omp-nested",
+	.flags = BENCH_VARIANT | BENCH_NESTED,
+	.variant = NESTED,
 	.start = team_start,
 	.map = team_map,
 	.stop = team_stop,

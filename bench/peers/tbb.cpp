@@ -89,9 +89,35 @@ int team_map(void *arg, const struct bench_job *job)
 	return 0;
 }
 
+/* As maps inside items, three levels deep. */
+int team_map_nested(void *arg, const struct bench_job *job)
+{
+	team *t = static_cast<team *>(arg);
+	const bench_job j = *job;
+	const size_t n = bench_width(j.count);
+
+	t->arena.execute([&] {
+		tbb::parallel_for(size_t(0), n, [j, n](size_t i) {
+			tbb::parallel_for(size_t(0), n, [j, n, i](size_t k) {
+				tbb::parallel_for(size_t(0), n, [j, n, i, k](size_t m) {
+					const size_t item = (i * n + k) * n + m;
+
+					j.fn(nullptr, j.in + item * j.in_size, j.out + item * j.out_size);
+				});
+			});
+		});
+	});
+	return 0;
+}
+
 } /* namespace */
 
 extern const struct bench_peer bench_tbb;
 const struct bench_peer bench_tbb = {
 	"tbb", BENCH_RANGES, 0, team_start, team_map, nullptr, team_stop,
+};
+
+extern const struct bench_peer bench_tbb_nested;
+const struct bench_peer bench_tbb_nested = {
+	"tbb-nested", BENCH_VARIANT | BENCH_NESTED, 0, team_start, team_map_nested, nullptr, team_stop,
 };
