@@ -146,6 +146,7 @@ forkpool_fn bench_empty;
 int bench_loop_run(const struct bench_workload *workload, unsigned workers);
 int bench_lifecycle_run(const struct bench_workload *workload, unsigned workers);
 int bench_dirty_run(const struct bench_workload *workload, unsigned workers);
+int bench_heap_run(const struct bench_workload *workload, unsigned workers);
 int bench_idle_run(const struct bench_workload *workload, unsigned workers);
 
 /*

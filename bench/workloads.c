@@ -277,6 +277,8 @@ const struct bench_workload bench_workloads[] = {
 	  .count = 200, .quick_div = 5, .per_item_div = 1, .rounds_max = 3, .cold = 1 },
 	TINY(10, 2000),
 	TINY(1000, 200),
+	{ .name = "heap", .title = "the shared heap against malloc",
+	  .run = bench_heap_run },
 	{ .name = "create-dirty", .title = "start beside 1 GiB of dirty private memory",
 	  .base = "shm-item", .skip = BENCH_SERIAL | BENCH_VARIANT,
 	  .run = bench_dirty_run, .on_request = 1 },

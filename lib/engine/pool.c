@@ -45,18 +45,8 @@
 #define WAITER_SPIN_NS	150000
 #define PATIENCE_NS	((int64_t)2000000000)	/* with a nursery that does not end by itself */
 #define GRACE_NS	2000000
-#define TOKEN		1u
 #define ARENA_ENOUGH	((size_t)64 << 20)
 #define LIFE_THREADS	1u	/* `life` while there are worker threads */
-
-/* ---- Who calls ------------------------------------------------------------------------ */
-
-enum fp_caller fp_pool_caller(const struct forkpool *pool)
-{
-	if (fp_self && fp_self->crew->pool == pool)
-		return FP_CALLER_WORKER;
-	return *pool->token == TOKEN ? FP_CALLER_HOST : FP_CALLER_CHILD;
-}
 
 /* ---- Maps come and go -------------------------------------------------------------------- */
 
@@ -198,7 +188,7 @@ static int make_token(struct forkpool *pool)
 	if (err)
 		return err;
 	pool->token = page;
-	*pool->token = TOKEN;
+	*pool->token = FP_POOL_TOKEN;
 	return fp_sys.advise(page, FP_PAGE, MADV_WIPEONFORK);
 }
 

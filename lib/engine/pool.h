@@ -89,9 +89,15 @@ struct forkpool {
 	struct fp_self self;
 };
 
-/* Who calls, and may they? */
+/* Who calls, and may they?  A child reads 0 for the token. */
+#define FP_POOL_TOKEN	1
 enum fp_caller { FP_CALLER_HOST, FP_CALLER_WORKER, FP_CALLER_CHILD };
-enum fp_caller fp_pool_caller(const struct forkpool *pool);
+static inline enum fp_caller fp_pool_caller(const struct forkpool *pool)
+{
+	if (fp_self && fp_self->crew->pool == pool)
+		return FP_CALLER_WORKER;
+	return *pool->token == FP_POOL_TOKEN ? FP_CALLER_HOST : FP_CALLER_CHILD;
+}
 
 int fp_pool_create(struct forkpool **ret, const struct fp_pool_config *config);
 int fp_pool_close(struct forkpool *pool);

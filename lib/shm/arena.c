@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What.  The host's side of the shared heap: its threads allocate as one owner,
- * memory is taken through the file (room.c), and what lies idle is given back.
+ * What.  The host's side of the shared heap: its threads allocate, each from a
+ * share of its own (shares.c), memory is taken through the file (room.c), and what
+ * lies idle is given back.
  *
  * Usage.  Any host thread.
  *
@@ -31,14 +32,6 @@
 /* One call gives back so many units at most: large calls hold locks in the kernel for long. */
 #define PIECE		128u
 
-struct fp_arena {
-	struct fp_heap heap;
-	struct fp_room room;
-	pthread_mutex_t lock;
-	pthread_mutex_t giving;		/* one thread at a time gives memory back */
-	fp_a64 idle;			/* pages freed since the last count: a guess */
-};
-
 /* ---- Create and destroy ---------------------------------------------------- */
 
 static int parts_init(struct fp_arena *a, const struct fp_heap_place *at)
@@ -47,12 +40,12 @@ static int parts_init(struct fp_arena *a, const struct fp_heap_place *at)
 	int err = fp_room_init(&a->room, at->fd, at->off, (uint32_t)(at->size / FP_PAGE));
 
 	if (!err)
-		err = fp_sys.map(&recorded, NULL, a->heap.units.count, PROT_READ | PROT_WRITE,
+		err = fp_sys.map(&recorded, NULL, a->units.count, PROT_READ | PROT_WRITE,
 				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (err)
 		return err;
-	a->heap.units.room = &a->room;
-	a->heap.units.recorded = recorded;
+	a->units.room = &a->room;
+	a->units.recorded = recorded;
 	return 0;
 }
 
@@ -69,10 +62,9 @@ int fp_arena_create(struct fp_arena **ret, const struct fp_heap_place *at)
 	a = calloc(1, sizeof(*a));
 	if (!a)
 		return -ENOMEM;
-	pthread_mutex_init(&a->lock, NULL);
 	pthread_mutex_init(&a->giving, NULL);
-	fp_heap_open(&a->heap, at, FP_HEAP_HOST, NULL);
-	a->heap.lock = &a->lock;
+	fp_units_view(&a->units, at, FP_HEAP_HOST);
+	fp_shares_init(&a->shares, &a->units);
 	err = parts_init(a, at);
 	if (err) {
 		fp_arena_destroy(a);
@@ -83,16 +75,17 @@ int fp_arena_create(struct fp_arena **ret, const struct fp_heap_place *at)
 }
 
 /*
- * Walks no list and takes no lock: a child that the program forked may come here
- * while the thread that held the lock exists no more.
+ * Takes no lock: a child that the program forked may come here while the thread
+ * that held the lock exists no more.
  */
 void fp_arena_destroy(struct fp_arena *a)
 {
 	if (!a)
 		return;
-	if (a->heap.units.recorded)
-		fp_sys.unmap(a->heap.units.recorded, a->heap.units.count);
+	if (a->units.recorded)
+		fp_sys.unmap(a->units.recorded, a->units.count);
 	fp_room_fini(&a->room);
+	fp_shares_fini(&a->shares);
 	free(a);
 }
 
@@ -106,7 +99,7 @@ static uint64_t room_of(uint64_t w)
 /* The units [i, i + n) are held.  Their pages' memory goes back, if the kernel takes it. */
 static bool give_held(struct fp_arena *a, uint32_t i, uint32_t n)
 {
-	struct fp_units *u = &a->heap.units;
+	struct fp_units *u = &a->units;
 	uint32_t first = i * u->pages, end = (uint32_t)fp_min((i + n) * (uint64_t)u->pages, a->room.count);
 	uint16_t before[PIECE];
 	uint32_t k;
@@ -128,7 +121,7 @@ static bool give_held(struct fp_arena *a, uint32_t i, uint32_t n)
 /* Holds free units that have memory, from the one before `end` downwards; how many. */
 static uint32_t hold_some(struct fp_arena *a, uint32_t end, uint64_t pages, uint64_t *held)
 {
-	struct fp_units *u = &a->heap.units;
+	struct fp_units *u = &a->units;
 	uint32_t n = 0;
 	uint64_t w;
 
@@ -149,9 +142,9 @@ static void idle_trim(struct fp_arena *a, uint64_t keep)
 	uint32_t end, n;
 
 	pthread_mutex_lock(&a->giving);
-	fp_heap_count(&a->heap.units, &count);
+	fp_heap_count(&a->units, &count);
 	idle = count.idle;
-	for (end = fp_units_limit(&a->heap.units); end && idle > keep; end -= n ? n : 1) {
+	for (end = fp_units_limit(&a->units); end && idle > keep; end -= n ? n : 1) {
 		n = hold_some(a, end, idle - keep, &held);
 		if (n && give_held(a, end - n, n))
 			idle -= fp_min(held, idle);
@@ -172,23 +165,44 @@ static void idle_add(struct fp_arena *a, uint64_t pages)
 
 /* ---- What others call -------------------------------------------------------- */
 
+/* No thread but those that keep slabs has memory that it does not use. */
+static void trim(struct fp_arena *a)
+{
+	fp_shares_let_go(&a->shares);
+	fp_heap_trim(&a->units);
+}
+
+static int alloc_again(struct fp_arena *a, struct fp_heap *h, size_t align, size_t size,
+		       void **ret, int *zeroed)
+{
+	/* Before the arena, or the file system, counts as full, what is kept for later goes back. */
+	trim(a);
+	idle_trim(a, 0);
+	return fp_heap_alloc(h, align, size, ret, zeroed);
+}
+
 int fp_arena_alloc(struct fp_arena *a, size_t align, size_t size, void **ret,
 		   int *zeroed)
 {
-	int err = fp_heap_alloc(&a->heap, align, size, ret, zeroed);
+	struct fp_heap *h = fp_shares_seat(&a->shares);
+	int err;
 
-	if (err != -ENOMEM || size > a->heap.units.at.size)
+	if (fp_unlikely(!h)) {
+		h = fp_shares_join(&a->shares);
+		if (!h)
+			return -ENOMEM;
+	}
+	err = fp_heap_alloc(h, align, size, ret, zeroed);
+	if (fp_likely(err != -ENOMEM) || size > a->units.at.size)
 		return err;
-	/* Before the arena, or the file system, counts as full, what is kept for later goes back. */
-	fp_heap_trim(&a->heap);
-	idle_trim(a, 0);
-	return fp_heap_alloc(&a->heap, align, size, ret, zeroed);
+	return alloc_again(a, h, align, size, ret, zeroed);
 }
 
 int fp_arena_free(struct fp_arena *a, void *ptr)
 {
+	struct fp_heap *h = fp_shares_seat(&a->shares);
 	uint64_t pages = 0;
-	int err = fp_heap_free(&a->heap, ptr, &pages);
+	int err = fp_heap_give(&a->units, h ? h->kept : NULL, ptr, &pages);
 
 	if (pages)
 		idle_add(a, pages);
@@ -197,11 +211,11 @@ int fp_arena_free(struct fp_arena *a, void *ptr)
 
 size_t fp_arena_largest(struct fp_arena *a)
 {
-	struct fp_units *u = &a->heap.units;
+	struct fp_units *u = &a->units;
 	size_t run = 0, most = 0;
 	uint32_t i;
 
-	fp_heap_trim(&a->heap);
+	trim(a);
 	for (i = 0; i < u->count; i++) {
 		run = fp_unit_kind(fp_unit_load(u, i)) == FP_UNIT_FREE ? run + fp_unit_bytes(u, i) : 0;
 		most = fp_max(most, run);

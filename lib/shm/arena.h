@@ -3,9 +3,15 @@
 #ifndef FP_SHM_ARENA_H
 #define FP_SHM_ARENA_H
 
-#include "shm/heap.h"
+#include "shm/shares.h"
 
-struct fp_arena;
+struct fp_arena {
+	struct fp_units units;
+	struct fp_room room;
+	struct fp_shares shares;
+	pthread_mutex_t giving;		/* one thread at a time gives memory back */
+	fp_a64 idle;			/* pages freed since the last count: a guess */
+};
 
 /* The heap at `at`, all of it free, with no memory taken yet.  0 or -errno. */
 int fp_arena_create(struct fp_arena **ret, const struct fp_heap_place *at);

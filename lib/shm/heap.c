@@ -3,14 +3,14 @@
  * What.  The shared heap as one process uses it: small objects from slabs that it
  * owns (slab.c), larger blocks as runs of units (units.c).
  *
- * Usage.  Workers through a struct fp_heap of their own; the host's threads
- * through one for all of them (arena.c).
+ * Usage.  Workers, and each of the host's threads, through a struct fp_heap of
+ * their own (arena.c).
  *
  * Invariants.
  * I1 No word of ours lies in the arena, and no byte of the arena is read or
  *    written here: what anybody scribbles there misleads nobody.
- * I2 `current` names a slab by unit and tag: in a slab that was given back
- *    meanwhile nothing is allocated.
+ * I2 `kept` names slabs that are ours, and kept, so that nobody gives them back.
+ *    Two threads of the host never keep the same slab.
  * I3 A worker notes in what it allocates which item it is in (struct fp_note).
  *
  * Progress.  The host's threads take a lock to get another slab, no other owner
@@ -27,12 +27,26 @@
 #define TRIES		8	/* slabs, where others are faster */
 #define FREE_PART	8u	/* a slab serves again when this part of it is free */
 
+/* Who allocates in no item. */
+static const struct fp_worker nobody = { .pos = FP_POS_NONE };
+
 void fp_heap_open(struct fp_heap *h, const struct fp_heap_place *at, uint32_t id,
 		  const struct fp_worker *me)
 {
 	memset(h, 0, sizeof(*h));
-	fp_units_view(&h->units, at, id);
+	fp_units_view(&h->own, at, id);
+	h->units = &h->own;
 	h->me = me;
+	h->last = h->kept;
+}
+
+void fp_heap_join(struct fp_heap *h, struct fp_units *units, pthread_mutex_t *lock)
+{
+	memset(h, 0, sizeof(*h));
+	h->units = units;
+	h->lock = lock;
+	h->me = &nobody;
+	h->last = h->kept;
 }
 
 static void lock(struct fp_heap *h)
@@ -47,18 +61,11 @@ static void unlock(struct fp_heap *h)
 		pthread_mutex_unlock(h->lock);
 }
 
-static struct fp_note note_of(const struct fp_heap *h)
-{
-	if (!h->me)
-		return (struct fp_note){ .pos = FP_POS_NONE };
-	return fp_note_of(h->me, h->units.id);
-}
-
 /* ---- Small objects ------------------------------------------------------------------ */
 
 static uint32_t slab_new(struct fp_heap *h, uint32_t class)
 {
-	struct fp_units *u = &h->units;
+	struct fp_units *u = h->units;
 	bool fresh;
 	uint32_t i = fp_units_claim(u, (size_t)1 << u->shift, 1, &fresh);
 
@@ -72,57 +79,59 @@ static uint32_t slab_new(struct fp_heap *h, uint32_t class)
 	return i;
 }
 
-/* Another slab of ours: one that has got free objects, or a new one. */
-static uint32_t slab_next(struct fp_heap *h, uint32_t class)
+/* A slab of ours that has got free objects, or a new one; kept. */
+static uint32_t slab_next(struct fp_heap *h, uint32_t class, uint32_t least)
 {
-	struct fp_units *u = &h->units;
-	uint32_t limit = fp_units_limit(u), from = fp_load_rlx(&h->cursor[class]), to, i;
-	uint32_t least = (uint32_t)fp_max(fp_slab_objects(u, 0, class) / FREE_PART, 1);
+	struct fp_units *u = h->units;
+	uint64_t mine = h->kept[class].handle;
+	uint32_t limit = fp_units_limit(u), from = h->cursor[class], to, i;
 
 	if (from >= limit)
 		from = 0;
 	to = (uint32_t)fp_min(from + LOOKS, limit);
-	i = fp_slab_find(u, class, least, from, to);
-	fp_store_rlx(&h->cursor[class], i == FP_NO_UNIT ? to : i + 1);
+	i = fp_slab_find(u, class, least, from, to, mine);
+	h->cursor[class] = i == FP_NO_UNIT ? to : i + 1;
 	if (i == FP_NO_UNIT)
 		i = slab_new(h, class);
-	return i != FP_NO_UNIT ? i : fp_slab_find(u, class, 1, 0, limit);
+	return i != FP_NO_UNIT ? i : fp_slab_find(u, class, 1, 0, limit, mine);
 }
 
-/* In place of the slab `was`, unless another thread has seen to it. */
-static bool refill(struct fp_heap *h, uint32_t class, uint64_t was)
+/* What we keep has no free object from here on. */
+static bool refill(struct fp_heap *h, uint32_t class)
 {
-	uint32_t i;
-	bool ok = true;
+	uint32_t least = (uint32_t)fp_max(fp_slab_objects(h->units, 0, class) / FREE_PART, 1), i;
+	struct fp_kept *s = &h->kept[class];
+	uint64_t was = s->handle;
 
+	if (was && fp_slab_again(h->units, class, least, s))
+		return true;
 	lock(h);
-	if (fp_load_rlx(&h->current[class]) == was) {
-		i = slab_next(h, class);
-		ok = i != FP_NO_UNIT;
-		fp_store_rlx(&h->hint[class], 0);
-		/* HEAP-H1: the slab as it was made; pairs with HEAP-H2. */
-		fp_store_rel(&h->current[class], ok ? fp_slab_handle(&h->units, i) : 0);
-		if (was && (!ok || (uint32_t)was != i))
-			fp_slab_let_go(&h->units, was);
-	}
+	i = slab_next(h, class, least);
 	unlock(h);
-	return ok;
+	if (i != FP_NO_UNIT)
+		fp_slab_adopt(h->units, i, class, s);
+	else
+		*s = (struct fp_kept){ 0 };
+	if (was && was != s->handle)
+		fp_slab_let_go(h->units, was);
+	return s->handle;
 }
 
 static void *small_alloc(struct fp_heap *h, uint32_t class)
 {
-	const struct fp_note note = note_of(h);
-	uint64_t handle;
+	const struct fp_note note = fp_note_of(h->me, h->units->id);
+	struct fp_kept *s = &h->kept[class];
 	void *p = NULL;
 	int i;
 
 	for (i = 0; i < TRIES && !p; i++) {
-		/* HEAP-H2: of another thread's slab; pairs with HEAP-H1. */
-		handle = fp_load_acq(&h->current[class]);
-		if (handle)
-			p = fp_slab_take(&h->units, handle, class, &h->hint[class],
-					 h->me ? &note : NULL);
-		if (!p && !refill(h, class, handle))
+		if (fp_unlikely(s->note.run != note.run || s->note.pos != note.pos) && s->handle)
+			fp_slab_renew(s, &note);
+		if (fp_likely(s->handle))
+			do
+				p = fp_slab_take(s);
+			while (!p && fp_slab_advance(s));
+		if (fp_unlikely(!p) && !refill(h, class))
 			break;
 	}
 	return p;
@@ -132,8 +141,8 @@ static void *small_alloc(struct fp_heap *h, uint32_t class)
 
 static void *run_alloc(struct fp_heap *h, size_t align, size_t size, int *zeroed)
 {
-	struct fp_units *u = &h->units;
-	const struct fp_note note = note_of(h);
+	struct fp_units *u = h->units;
+	const struct fp_note note = fp_note_of(h->me, u->id);
 	bool fresh = false;
 	uint32_t i = fp_units_claim(u, size, align, &fresh);
 
@@ -156,9 +165,9 @@ int fp_heap_alloc(struct fp_heap *h, size_t align, size_t size, void **ret, int 
 
 	if (!align || align & (align - 1) || align > FP_HEAP_ALIGN_MOST)
 		return -EINVAL;
-	if (size > h->units.at.size)
+	if (size > h->units->at.size)
 		return -ENOMEM;
-	class = fp_slab_class(&h->units, align, size);
+	class = fp_slab_class(h->units, align, size);
 	if (class >= 0) {
 		p = small_alloc(h, (uint32_t)class);
 		if (p && zeroed)
@@ -173,9 +182,8 @@ int fp_heap_alloc(struct fp_heap *h, size_t align, size_t size, void **ret, int 
 	return 0;
 }
 
-int fp_heap_free(struct fp_heap *h, const void *ptr, uint64_t *pages)
+int fp_heap_give(struct fp_units *u, struct fp_kept *kept, const void *ptr, uint64_t *pages)
 {
-	struct fp_units *u = &h->units;
 	size_t offset = (uintptr_t)ptr - (uintptr_t)u->at.base;
 	size_t within = offset & (((size_t)1 << u->shift) - 1);
 	uint32_t i = (uint32_t)(offset >> u->shift);
@@ -185,7 +193,7 @@ int fp_heap_free(struct fp_heap *h, const void *ptr, uint64_t *pages)
 		return -EINVAL;
 	w = fp_unit_load(u, i);
 	if (fp_likely(fp_unit_kind(w) == FP_UNIT_SLAB || fp_unit_kind(w) == FP_UNIT_SEAL)) {
-		int gone = fp_slab_give(u, i, w, within);
+		int gone = fp_slab_give(u, i, w, within, kept);
 
 		*pages = gone > 0 ? u->pages : 0;
 		return gone > 0 ? 0 : gone;
@@ -197,28 +205,29 @@ int fp_heap_free(struct fp_heap *h, const void *ptr, uint64_t *pages)
 	return 0;
 }
 
-static void let_all_go(struct fp_heap *h)
+int fp_heap_free(struct fp_heap *h, const void *ptr, uint64_t *pages)
+{
+	return fp_heap_give(h->units, h->kept, ptr, pages);
+}
+
+void fp_heap_let_go(struct fp_heap *h)
 {
 	uint64_t was;
 	int class;
 
-	lock(h);
 	for (class = 0; class < FP_SLAB_CLASSES; class++) {
-		was = fp_load_rlx(&h->current[class]);
-		fp_store_rlx(&h->current[class], 0);
+		was = h->kept[class].handle;
+		h->kept[class] = (struct fp_kept){ 0 };
 		if (was)
-			fp_slab_let_go(&h->units, was);
+			fp_slab_let_go(h->units, was);
 	}
-	unlock(h);
 }
 
-void fp_heap_trim(struct fp_heap *h)
+void fp_heap_trim(struct fp_units *u)
 {
-	struct fp_units *u = &h->units;
 	uint32_t i, limit = fp_units_limit(u);
 	uint64_t w;
 
-	let_all_go(h);
 	for (i = 0; i < limit; i = fp_unit_behind(u, i, w)) {
 		w = fp_unit_load(u, i);
 		if (fp_unit_kind(w) == FP_UNIT_SLAB)

@@ -4,9 +4,9 @@
  * of layout.h.  doc/design/heap.md tells the protocol.
  *
  *	struct fp_unit [units]          one for each unit of the arena
- *	record [units], each:           used while the unit is a slab
- *		fp_a64 words            which objects are in use
- *		fp_a32 fresh            which of them the item in the unit's note made
+ *	record [units], each:		used while the unit is a slab
+ *		struct fp_slab		its owner's words
+ *		fp_a64 freed		everybody's
  *
  * A unit is 64 KiB of the arena, or a page where the arena is small.
  *
@@ -76,29 +76,48 @@ static inline uint32_t fp_unit_value(uint64_t w)
 struct fp_unit {
 	fp_a64 word;
 	/*
-	 * The note: in which item of the worker `by` a run, or a slab's fresh
-	 * objects, were allocated.  Written by `by` alone; read by the nursery
-	 * when it is dead.
+	 * The note: in which item of the worker `by` a run was allocated.  Written by
+	 * `by` alone; read by the nursery when it is dead.
 	 */
 	fp_a64 run;		/* {the worker's runs:53, its id:11} */
 	fp_a64 pos;		/* the item, FP_POS_NONE: in none */
 	fp_a32 keep;		/* = tag: the slab's owner allocates here; set and cleared by it, or for it when dead */
-	fp_a32 tag;		/* of the slab's words; raised by whoever makes a slab */
+	fp_a32 tag;		/* of the slab; raised by whoever makes one */
 };
 
 _Static_assert(sizeof(struct fp_unit) == 32, "units do not straddle lines");
 
 /*
- * A word of a slab: {tag:32, in use:32}.  The owner sets a bit by
- * compare-and-swap; anybody clears one by fetch_and; who gives the slab back
- * turns each word from {tag, 0} to 0, after which no bit can be set any more.
+ * A slab's record.  An object is in use when its owner's word says `used` and the
+ * word of the same number in `freed` does not say that it was freed.
+ *
+ * What the owner writes, with plain stores and only while it keeps the slab; read
+ * by whoever frees, and by the nursery.  The note is as in struct fp_unit, and
+ * speaks of the objects that are fresh.
+ */
+struct fp_slab {
+	fp_a64 run, pos;
+	_Alignas(64) fp_a64 own[];	/* {fresh:32, used:32} for each 32 objects */
+};
+
+_Static_assert(sizeof(struct fp_slab) == 64, "the note has its own line");
+
+/*
+ * What everybody writes, in other lines: {tag:32, freed:32}.  A bit is set by
+ * fetch_or by whoever frees the object, but the owner while it keeps the slab;
+ * cleared by the owner, after `used`.
  */
 #define FP_SLAB_BITS	32u
 #define FP_GRAIN	16u		/* the smallest object, and the least alignment */
 
-static inline uint64_t fp_slab_word(uint32_t tag, uint32_t bits)
+static inline uint64_t fp_freed_word(uint32_t tag, uint32_t bits)
 {
 	return (uint64_t)tag << 32 | bits;
+}
+
+static inline uint64_t fp_own_word(uint32_t fresh, uint32_t used)
+{
+	return (uint64_t)fresh << 32 | used;
 }
 
 #endif

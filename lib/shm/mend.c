@@ -5,7 +5,7 @@
  *	the word of a unit names the dead     what is done
  *	CLAIM    nothing was handed out        all of it becomes free
  *	LEAVE    it was freed                  the rest of it becomes free
- *	SEAL     an empty slab, half sealed    it is given back, or serves on
+ *	SEAL     a slab that was empty         it is given back, or serves on
  *	RUN      its note is the lost item's   it is freed
  *	SLAB     its note is the lost item's   the fresh objects are freed; in any case
  *	                                       it goes back if it is empty, and
@@ -78,13 +78,13 @@ void fp_heap_mend(struct fp_units *u, uint32_t id, const struct fp_note *note)
 		handle = fp_slab_handle(u, i);
 		w = fp_unit_load(u, i);
 		if (note && is_slab_of(w, id))
-			fp_slab_drop_fresh(u, i, fp_unit_class(w), note);
+			fp_slab_drop_fresh(u, handle, fp_unit_class(w), note);
 		if (fp_unit_by(w) == id)
 			mend_unit(u, i, w, note);
 		if (is_slab_of(w, id))
 			fp_slab_let_go(u, handle);
-		else if (fp_unit_kind(w) == FP_UNIT_SLAB)
-			/* The dead may have cleared its last bit, and not come to look. */
+		else if (fp_unit_kind(w) == FP_UNIT_SLAB || fp_unit_kind(w) == FP_UNIT_SEAL)
+			/* The dead may have freed the last object, and not come to look; or sealed it when somebody did. */
 			fp_slab_retire(u, i);
 	}
 }
@@ -148,7 +148,7 @@ static bool body_sound(const struct look *l, uint32_t i, uint64_t w)
 static bool slab_sound(const struct look *l, uint32_t i, uint64_t w)
 {
 	uint32_t class = fp_unit_class(w), tag = fp_load_rlx(&l->u->units[i].tag), k, objects;
-	fp_a64 *words = fp_slab_words(l->u, i);
+	fp_a64 *own = fp_slab_record(l->u, i)->own, *freed = fp_slab_freed(l->u, i);
 	uint32_t pages = (uint32_t)(fp_unit_bytes(l->u, i) / FP_PAGE);
 
 	if (class >= FP_SLAB_CLASSES || fp_slab_objects(l->u, i, class) == 0)
@@ -157,12 +157,13 @@ static bool slab_sound(const struct look *l, uint32_t i, uint64_t w)
 		return wrong(l, i, w, "a slab without all its memory");
 	objects = fp_slab_objects(l->u, i, class);
 	for (k = 0; k * FP_SLAB_BITS < objects; k++) {
-		uint64_t word = fp_load_rlx(&words[k]);
+		uint64_t f = fp_load_rlx(&freed[k]);
+		uint32_t bits = (uint32_t)f | (uint32_t)fp_load_rlx(&own[k]);
 		uint32_t left = objects - k * FP_SLAB_BITS;
 
-		if (left < FP_SLAB_BITS && (uint32_t)word >> left)
+		if (left < FP_SLAB_BITS && bits >> left)
 			return wrong(l, i, w, "word %u has too many objects", k);
-		if (word >> 32 != tag && (fp_unit_kind(w) != FP_UNIT_SEAL || word))
+		if (f >> 32 != tag)
 			return wrong(l, i, w, "word %u has another tag", k);
 	}
 	return true;

@@ -3,27 +3,33 @@
  * What.  Slabs: which objects of a unit are in use is told by bits in its record,
  * in control pages.  There is no list of free objects, so none can be in limbo.
  *
+ * Usage.  A worker, or a thread of the host, keeps at most one slab of each size
+ * and allocates there; anybody frees.  Of the host's threads one at a time looks
+ * for a slab.
+ *
  * Invariants.
- * I1 A bit is set by the slab's owner alone (the host's threads are one owner), by
- *    compare-and-swap with the tag that the slab was made with: in a slab that was
- *    given back meanwhile, by whomever, that fails.
- * I2 A bit is cleared by anybody with fetch_and; who finds it clear already has
- *    freed twice, and changes nothing.
- * I3 A slab is given back only when each of its words has been turned from
- *    {tag, no object} to 0: what was empty word by word can't have been filled.
- *    And never while its owner allocates from it (keep): the owner sets keep and
- *    then looks whether the word still reads SLAB; who retires it sets the word to
- *    SEAL and then looks at keep (SLAB-K4, SLAB-S5).
- * I4 `fresh` is written before the bit it speaks of, and cleared before the note
+ * I1 An object is in use when `used` is set and `freed` is not.  `own` (fresh and
+ *    used) is written by who keeps the slab alone, with plain stores, so neither
+ *    allocating nor freeing there takes a locked instruction.
+ * I2 Everybody else frees by setting `freed` with fetch_or; who finds it set, or
+ *    `used` clear, has freed twice, and changes nothing.  Who keeps the slab
+ *    clears `used` of what was freed, and only then `freed`: cut short between
+ *    the two the object is free, though not to be had before the next harvest.
+ *    For the same reason nothing is allocated where `freed` is set.
+ * I3 A slab is given back only when it is empty and its owner does not keep it: the
+ *    owner sets keep and then looks whether the word still reads SLAB; who retires
+ *    it sets the word to SEAL, and then looks at keep and at the objects (SLAB-K4,
+ *    SLAB-S5).  What is empty then stays so, since only who keeps it allocates.
+ * I4 `fresh` is written with `used`, in one store, and cleared before the note
  *    changes: at the owner's death fresh and in use means allocated in that item.
+ * I5 `freed` bears the slab's tag: the nursery, which competes with others who free
+ *    the same objects, give the slab back and make another one, swaps it from that.
  *
- *    Only the owner writes them, in the slab that it keeps.
+ * Ordering pairs.  SLAB-A1/N5 (allocate, drop), SLAB-F1/H1 (free, harvest),
+ * SLAB-K1/F2 and K2/F1 (let go, free), SLAB-K4/S5 and S4/K5 (keep, retire),
+ * SLAB-S3/F4 (serve on, free).
  *
- * Ordering pairs.  SLAB-A1/F1 (allocate, free), SLAB-K1/F2 and K2/F1 (let go, free),
- * SLAB-K4/S5 and S4/K5 (keep, retire), SLAB-S3/F4 (serve on, free).
- *
- * Progress.  Allocating and freeing take a bounded number of steps, but for
- * compare-and-swaps that lose against others who free in the same word.
+ * Progress.  Allocating and freeing take a bounded number of steps.
  *
  * If the owner dies: shm/mend.c.  Its id's next life goes on with its slabs.
  */
@@ -31,16 +37,12 @@
 
 #include <errno.h>
 
-/* Up to here every multiple of the grain is a class, then four for each doubling. */
-#define LINEAR_CLASSES	8
-#define SUB_CLASSES	4
-
 #define RETIRES		100u
 
-#define ABOVE(c) ((c) < LINEAR_CLASSES ? 0 : (c) - LINEAR_CLASSES)
-#define SIZE(c)	((c) < LINEAR_CLASSES ? ((c) + 1u) * FP_GRAIN : \
-		 (SUB_CLASSES + 1u + ABOVE(c) % SUB_CLASSES) * \
-		 (FP_GRAIN * LINEAR_CLASSES / SUB_CLASSES) << ABOVE(c) / SUB_CLASSES)
+#define ABOVE(c) ((c) < FP_LINEAR_CLASSES ? 0 : (c) - FP_LINEAR_CLASSES)
+#define SIZE(c)	((c) < FP_LINEAR_CLASSES ? ((c) + 1u) * FP_GRAIN : \
+		 (FP_SUB_CLASSES + 1u + ABOVE(c) % FP_SUB_CLASSES) * \
+		 (FP_GRAIN * FP_LINEAR_CLASSES / FP_SUB_CLASSES) << ABOVE(c) / FP_SUB_CLASSES)
 
 /* A division by the size is a multiplication: exact up to the size of a unit. */
 #define CLASS(c)	{ SIZE(c), (uint32_t)((((uint64_t)1 << 32) + SIZE(c) - 1) / SIZE(c)) }
@@ -56,16 +58,6 @@ size_t fp_slab_size(uint32_t class)
 	return classes[class].size;
 }
 
-static int class_of(size_t size)
-{
-	unsigned top;
-
-	if (size <= LINEAR_CLASSES * FP_GRAIN)
-		return size ? (int)((size - 1) / FP_GRAIN) : 0;
-	top = 63 - (unsigned)__builtin_clzll(size - 1);
-	return (int)(LINEAR_CLASSES + (top - 7) * SUB_CLASSES + ((size - 1) >> (top - 2)) % SUB_CLASSES);
-}
-
 int fp_slab_class(const struct fp_units *u, size_t align, size_t size)
 {
 	size_t most = (size_t)1 << (u->shift - 1);
@@ -73,8 +65,8 @@ int fp_slab_class(const struct fp_units *u, size_t align, size_t size)
 
 	if (size > most || align > most)
 		return -1;
-	class = class_of(size);
-	while (classes[class].size & (align - 1))
+	class = (int)fp_slab_class_of(size);
+	while (fp_unlikely(classes[class].size & (align - 1)))
 		class++;
 	return class;
 }
@@ -86,16 +78,14 @@ uint32_t fp_slab_objects(const struct fp_units *u, uint32_t i, uint32_t class)
 
 /* ---- The record ------------------------------------------------------------------ */
 
-fp_a64 *fp_slab_words(const struct fp_units *u, uint32_t i)
+struct fp_slab *fp_slab_record(const struct fp_units *u, uint32_t i)
 {
-	return (fp_a64 *)(u->records + i * u->record);
+	return (struct fp_slab *)(u->records + i * u->record);
 }
 
-static fp_a32 *fresh_of(const struct fp_units *u, uint32_t i)
+fp_a64 *fp_slab_freed(const struct fp_units *u, uint32_t i)
 {
-	size_t words = ((size_t)1 << u->shift) / FP_GRAIN / FP_SLAB_BITS;
-
-	return (fp_a32 *)(fp_slab_words(u, i) + words);
+	return (fp_a64 *)(u->records + i * u->record + u->freed);
 }
 
 static uint32_t words_of(const struct fp_units *u, uint32_t i, uint32_t class)
@@ -119,61 +109,41 @@ uint64_t fp_slab_handle(struct fp_units *u, uint32_t i)
 
 /* ---- Allocating -------------------------------------------------------------------- */
 
-/* I4.  Another item than the last one that allocated here. */
-static void renew_note(struct fp_units *u, uint32_t i, uint32_t class, const struct fp_note *note)
+/* I4.  A worker's own words; after its death the nursery sees them in this order. */
+void fp_slab_renew(struct fp_kept *s, const struct fp_note *note)
 {
-	struct fp_unit *unit = &u->units[i];
-	uint32_t k, n = words_of(u, i, class);
+	struct fp_slab *slab = s->slab;
+	uint32_t k;
 
-	/* A worker's own words; after its death the nursery sees them in this order. */
 	/* SLAB-N1: no note while fresh is cleared; pairs with SLAB-N4. */
-	fp_store_rel(&unit->pos, FP_POS_NONE);
-	for (k = 0; k < n; k++)
-		fp_store_rlx(&fresh_of(u, i)[k], 0);
-	fp_store_rlx(&unit->run, note->run);
-	/* SLAB-N2: after fresh is clear; pairs with SLAB-N4. */
-	fp_store_rel(&unit->pos, note->pos);
+	fp_store_rel(&slab->pos, FP_POS_NONE);
+	for (k = s->from; k <= s->to; k++)
+		/* SLAB-N3: after the note is void; pairs with SLAB-N4. */
+		fp_store_rel(&slab->own[k], fp_own_word(0, (uint32_t)fp_load_rlx(&slab->own[k])));
+	/* SLAB-N6: after fresh is clear; pairs with SLAB-N4. */
+	fp_store_rel(&slab->run, note->run);
+	/* SLAB-N2: the last of all; pairs with SLAB-N4. */
+	fp_store_rel(&slab->pos, note->pos);
+	s->note = *note;
+	s->from = s->to = s->k;
 }
 
-static void note_object(struct fp_units *u, uint32_t i, uint32_t class, uint32_t k,
-			uint32_t bit, const struct fp_note *note)
+bool fp_slab_advance(struct fp_kept *s)
 {
-	struct fp_unit *unit = &u->units[i];
-	fp_a32 *fresh = &fresh_of(u, i)[k];
-
-	if (fp_load_rlx(&unit->pos) != note->pos || fp_load_rlx(&unit->run) != note->run)
-		renew_note(u, i, class, note);
-	/* SLAB-N3: after the words got this slab's tag; pairs with SLAB-N5. */
-	fp_store_rel(fresh, fp_load_rlx(fresh) | bit);
+	if ((s->k + 1) * FP_SLAB_BITS >= s->objects)
+		return false;
+	s->k++;
+	s->valid = valid(s->objects, s->k);
+	s->to = (uint32_t)fp_max(s->to, s->k);
+	return true;
 }
 
-void *fp_slab_take(struct fp_units *u, uint64_t handle, uint32_t class, fp_a32 *hint,
-		   const struct fp_note *note)
+/* From the first word on; any of them may have fresh bits. */
+static void rewind_words(struct fp_kept *s)
 {
-	uint32_t i = (uint32_t)handle, tag = (uint32_t)(handle >> 32);
-	uint32_t objects = fp_slab_objects(u, i, class), k = fp_load_rlx(hint);
-	fp_a64 *words = fp_slab_words(u, i);
-	uint32_t n = (uint32_t)fp_div_up(objects, FP_SLAB_BITS), open, bit;
-	uint64_t w;
-
-	for (; k < n; k++) {
-		w = fp_load_rlx(&words[k]);
-		while (w >> 32 == tag && (open = ~(uint32_t)w & valid(objects, k))) {
-			bit = open & -open;
-			if (note)
-				note_object(u, i, class, k, bit, note);
-			/* SLAB-A1: the object, and what its last user did there; pairs with SLAB-F1. */
-			if (!fp_cas_sc(&words[k], &w, w | bit))
-				continue;
-			fp_store_rlx(hint, k);
-			return u->at.base + ((size_t)i << u->shift) +
-			       (size_t)(k * FP_SLAB_BITS + (uint32_t)__builtin_ctz(bit)) *
-			       classes[class].size;
-		}
-		if (w >> 32 != tag)
-			break;
-	}
-	return NULL;
+	s->k = s->from = 0;
+	s->to = (uint32_t)fp_div_up(s->objects, FP_SLAB_BITS) - 1;
+	s->valid = valid(s->objects, 0);
 }
 
 int fp_slab_make(struct fp_units *u, uint32_t i, uint32_t class)
@@ -187,25 +157,90 @@ int fp_slab_make(struct fp_units *u, uint32_t i, uint32_t class)
 	tag = fp_load_rlx(&unit->tag) + 1;
 	tag += tag == 0;
 	fp_store_rlx(&unit->tag, tag);
-	for (k = 0; k < n; k++)
-		fp_store_rlx(&fp_slab_words(u, i)[k], fp_slab_word(tag, 0));
-	fp_store_rlx(&unit->pos, FP_POS_NONE);
+	for (k = 0; k < n; k++) {
+		fp_store_rlx(&fp_slab_freed(u, i)[k], fp_freed_word(tag, 0));
+		fp_store_rlx(&fp_slab_record(u, i)->own[k], 0);
+	}
+	fp_store_rlx(&fp_slab_record(u, i)->pos, FP_POS_NONE);
 	fp_store_rlx(&unit->keep, tag);
 	fp_units_publish(u, i, FP_UNIT_SLAB, class);
 	return 0;
 }
 
+/* Of word k: the objects that are in use. */
+static uint32_t in_use(struct fp_units *u, uint32_t i, uint32_t k)
+{
+	/* SLAB-K3: who cleared the last bit sees all the others; pairs with SLAB-F1. */
+	uint32_t freed = (uint32_t)fp_load_sc(&fp_slab_freed(u, i)[k]);
+
+	return (uint32_t)fp_load_rlx(&fp_slab_record(u, i)->own[k]) & ~freed;
+}
+
+uint32_t fp_slab_used(struct fp_units *u, uint32_t i, uint32_t class)
+{
+	uint32_t n = words_of(u, i, class), k, sum = 0;
+
+	for (k = 0; k < n; k++)
+		sum += (uint32_t)__builtin_popcount(in_use(u, i, k));
+	return sum;
+}
+
 static bool has_free(struct fp_units *u, uint32_t i, uint32_t class, uint32_t least)
 {
 	uint32_t objects = fp_slab_objects(u, i, class), n = words_of(u, i, class), k, sum = 0;
-	uint64_t w;
 
-	for (k = 0; k < n && sum < least; k++) {
-		w = fp_load_rlx(&fp_slab_words(u, i)[k]);
-		if (w >> 32)
-			sum += (uint32_t)__builtin_popcount(~(uint32_t)w & valid(objects, k));
-	}
+	for (k = 0; k < n && sum < least; k++)
+		sum += (uint32_t)__builtin_popcount(~in_use(u, i, k) & valid(objects, k));
 	return sum >= least;
+}
+
+/* I2.  In a slab that we keep: what others have freed can be had again. */
+static void harvest(struct fp_kept *s)
+{
+	uint32_t n = (uint32_t)fp_div_up(s->objects, FP_SLAB_BITS), k, freed;
+	fp_a64 *own = s->slab->own;
+
+	for (k = 0; k < n; k++) {
+		/* SLAB-H1: with what its last user did there; pairs with SLAB-F1. */
+		freed = (uint32_t)fp_load_acq(&s->freed[k]);
+		if (!freed)
+			continue;
+		fp_store_rlx(&own[k], fp_load_rlx(&own[k]) & ~(uint64_t)freed);
+		/* SLAB-H2: after `used`; pairs with SLAB-N5. */
+		fp_and_sc(&s->freed[k], ~(uint64_t)freed);
+	}
+}
+
+void fp_slab_adopt(struct fp_units *u, uint32_t i, uint32_t class, struct fp_kept *s)
+{
+	*s = (struct fp_kept){
+		.handle = fp_slab_handle(u, i),
+		.slab = fp_slab_record(u, i),
+		.freed = fp_slab_freed(u, i),
+		.base = u->at.base + ((size_t)i << u->shift),
+		.span = (size_t)fp_slab_objects(u, i, class) * classes[class].size,
+		.size = classes[class].size,
+		.inverse = classes[class].inverse,
+		.objects = fp_slab_objects(u, i, class),
+		.note = { UINT64_MAX, FP_POS_NONE },	/* nobody's, so the first one is written */
+	};
+	rewind_words(s);
+	harvest(s);
+}
+
+bool fp_slab_again(struct fp_units *u, uint32_t class, uint32_t least, struct fp_kept *s)
+{
+	if (!has_free(u, (uint32_t)s->handle, class, least))
+		return false;
+	rewind_words(s);
+	harvest(s);
+	return true;
+}
+
+static bool is_kept(struct fp_units *u, uint32_t i)
+{
+	/* SLAB-S5: after SEAL, or after a bit was set in freed; pairs with SLAB-K4. */
+	return fp_load_sc(&u->units[i].keep) == fp_load_rlx(&u->units[i].tag);
 }
 
 /* I3.  Never over the keep of a slab that was made here later. */
@@ -232,7 +267,7 @@ static bool keep(struct fp_units *u, uint32_t i, uint64_t w, uint64_t handle)
 }
 
 uint32_t fp_slab_find(struct fp_units *u, uint32_t class, uint32_t least, uint32_t from,
-		      uint32_t to)
+		      uint32_t to, uint64_t mine)
 {
 	uint64_t handle, w;
 	uint32_t i, next;
@@ -244,7 +279,8 @@ uint32_t fp_slab_find(struct fp_units *u, uint32_t class, uint32_t least, uint32
 		next = fp_unit_behind(u, i, w);
 		if (fp_unit_kind(w) == FP_UNIT_SLAB && fp_unit_by(w) == u->id &&
 		    fp_unit_class(w) == class && !fp_unit_record(u, i, false) &&
-		    has_free(u, i, class, least) && keep(u, i, w, handle))
+		    (handle == mine || !is_kept(u, i)) && has_free(u, i, class, least) &&
+		    keep(u, i, w, handle))
 			return i;
 	}
 	return FP_NO_UNIT;
@@ -252,70 +288,30 @@ uint32_t fp_slab_find(struct fp_units *u, uint32_t class, uint32_t least, uint32
 
 /* ---- Giving back --------------------------------------------------------------------- */
 
-uint32_t fp_slab_used(struct fp_units *u, uint32_t i, uint32_t class)
-{
-	uint32_t n = words_of(u, i, class), k, sum = 0;
-
-	for (k = 0; k < n; k++)
-		/* SLAB-K3: who cleared the last bit sees all the others; pairs with SLAB-F1. */
-		sum += (uint32_t)__builtin_popcount((uint32_t)fp_load_sc(&fp_slab_words(u, i)[k]));
-	return sum;
-}
-
 static bool is_empty(struct fp_units *u, uint32_t i, uint32_t class)
 {
 	uint32_t n = words_of(u, i, class), k;
 
 	for (k = 0; k < n; k++)
-		/* SLAB-K2: after keep was looked at or cleared; pairs with SLAB-F1. */
-		if ((uint32_t)fp_load_sc(&fp_slab_words(u, i)[k]))
+		if (in_use(u, i, k))
 			return false;
-	return true;
-}
-
-/* Turns {tag, 0} into 0, word by word.  False: one is not empty. */
-static bool seal(struct fp_units *u, uint32_t i, uint32_t class)
-{
-	uint32_t n = words_of(u, i, class), k, tag = fp_load_rlx(&u->units[i].tag);
-	fp_a64 *words = fp_slab_words(u, i);
-	uint64_t w;
-
-	for (k = 0; k < n; k++) {
-		w = fp_slab_word(tag, 0);
-		/* SLAB-S1: nothing is allocated here any more; pairs with SLAB-A1. */
-		if (fp_load_rlx(&words[k]) && !fp_cas_sc(&words[k], &w, 0))
-			return false;
-	}
 	return true;
 }
 
 /* It serves on, as its owner's. */
 static void unseal(struct fp_units *u, uint32_t i, uint64_t w)
 {
-	uint32_t class = fp_unit_class(w), n = words_of(u, i, class), k;
-	uint32_t tag = fp_load_rlx(&u->units[i].tag);
-	fp_a64 *words = fp_slab_words(u, i);
-
-	for (k = 0; k < n; k++)
-		if (!fp_load_rlx(&words[k]))
-			/* SLAB-S2: open again; nobody else writes a sealed word; pairs with SLAB-A1. */
-			fp_store_sc(&words[k], fp_slab_word(tag, 0));
 	/* SLAB-S3: before we look once more whether it is empty; pairs with SLAB-F4. */
-	fp_store_sc(&u->units[i].word,
-		    fp_unit_word(FP_UNIT_SLAB, fp_unit_value(w) & 0x7ff, class, fp_unit_room(w), 0));
+	fp_store_sc(&u->units[i].word, fp_unit_word(FP_UNIT_SLAB, fp_unit_value(w) & 0x7ff,
+						    fp_unit_class(w), fp_unit_room(w), 0));
 }
 
-static bool is_kept(struct fp_units *u, uint32_t i)
-{
-	/* SLAB-S5: after SEAL, or after a bit was cleared; pairs with SLAB-K4. */
-	return fp_load_sc(&u->units[i].keep) == fp_load_rlx(&u->units[i].tag);
-}
-
+/* I3.  Sealed, not kept and empty: nobody can allocate here any more. */
 void fp_slab_retire_on(struct fp_units *u, uint32_t i)
 {
 	uint64_t w = fp_load_rlx(&u->units[i].word);
 
-	if (!is_kept(u, i) && seal(u, i, fp_unit_class(w)))
+	if (!is_kept(u, i) && is_empty(u, i, fp_unit_class(w)))
 		fp_units_clear(u, i);
 	else
 		unseal(u, i, w);
@@ -349,51 +345,64 @@ void fp_slab_let_go(struct fp_units *u, uint64_t handle)
 {
 	uint32_t i = (uint32_t)handle, tag = (uint32_t)(handle >> 32);
 
-	/* SLAB-K1: before we look whether it is empty; pairs with SLAB-F2. */
+	/* SLAB-K1: after what we did there, and before we look whether it is empty; pairs with SLAB-F2. */
 	fp_cas_sc(&u->units[i].keep, &tag, 0);
 	fp_slab_retire(u, i);
 }
 
-int fp_slab_give(struct fp_units *u, uint32_t i, uint64_t w, size_t offset)
+static int give_other(struct fp_units *u, uint32_t i, uint32_t k, uint32_t bit)
 {
-	uint32_t class = fp_unit_class(w), object, bit;
-	fp_a64 *word;
+	fp_a64 *own = &fp_slab_record(u, i)->own[k];
 	uint64_t was;
+
+	if (!((uint32_t)fp_load_rlx(own) & bit))
+		return -EINVAL;
+	/* SLAB-F1: after all that its user did there; pairs with SLAB-H1. */
+	was = fp_or_sc(&fp_slab_freed(u, i)[k], bit);
+	if ((uint32_t)was & bit)
+		return -EINVAL;
+	/* SLAB-F2: after the bit, so that either we or who lets go see an empty slab; pairs with SLAB-K1. */
+	if (fp_load_sc(&u->units[i].keep) == was >> 32)
+		return 0;
+	/* And after keep: what was allocated until the slab was let go. */
+	if ((uint32_t)fp_load_rlx(own) & ~((uint32_t)was | bit))
+		return 0;
+	return fp_slab_retire(u, i);
+}
+
+int fp_slab_give(struct fp_units *u, uint32_t i, uint64_t w, size_t offset, struct fp_kept *kept)
+{
+	uint32_t class = fp_unit_class(w), object;
 
 	if (class >= FP_SLAB_CLASSES || fp_unit_record(u, i, false))
 		return -EINVAL;
+	if (kept && fp_slab_is_kept(&kept[class], i))
+		return fp_slab_put(&kept[class], offset) ? 0 : -EINVAL;
 	object = (uint32_t)((uint64_t)offset * classes[class].inverse >> 32);
 	if (object * classes[class].size != offset || object >= fp_slab_objects(u, i, class))
 		return -EINVAL;
-	bit = 1u << object % FP_SLAB_BITS;
-	word = &fp_slab_words(u, i)[object / FP_SLAB_BITS];
-	/* SLAB-F1: after all that its user did there; pairs with SLAB-A1. */
-	was = fp_and_sc(word, ~(uint64_t)bit);
-	if (!(was & bit))
-		return -EINVAL;
-	/* SLAB-F2: after the bit, so that either we or who lets go see an empty slab; pairs with SLAB-K1. */
-	if ((uint32_t)was == bit && fp_load_sc(&u->units[i].keep) != was >> 32)
-		return fp_slab_retire(u, i);
-	return 0;
+	return give_other(u, i, object / FP_SLAB_BITS, 1u << object % FP_SLAB_BITS);
 }
 
-void fp_slab_drop_fresh(struct fp_units *u, uint32_t i, uint32_t class, const struct fp_note *note)
+void fp_slab_drop_fresh(struct fp_units *u, uint64_t handle, uint32_t class,
+			const struct fp_note *note)
 {
-	struct fp_unit *unit = &u->units[i];
-	uint32_t n = words_of(u, i, class), k, tag = fp_load_rlx(&unit->tag), fresh;
-	fp_a64 *words = fp_slab_words(u, i);
-	uint64_t w;
+	uint32_t i = (uint32_t)handle, tag = (uint32_t)(handle >> 32), n = words_of(u, i, class);
+	struct fp_slab *slab = fp_slab_record(u, i);
+	fp_a64 *freed = fp_slab_freed(u, i);
+	uint32_t k, lost;
+	uint64_t own, f;
 
-	/* SLAB-N4: the dead worker's last word on what is fresh; pairs with SLAB-N1 and SLAB-N2. */
-	if (fp_load_acq(&unit->pos) != note->pos || fp_load_rlx(&unit->run) != note->run)
+	/* SLAB-N4: the dead worker's last word on what is fresh; pairs with SLAB-N1, SLAB-N2, SLAB-N3 and SLAB-N6. */
+	if (fp_load_acq(&slab->pos) != note->pos || fp_load_rlx(&slab->run) != note->run)
 		return;
 	for (k = 0; k < n; k++) {
-		/* SLAB-N5: if it is another slab by now, so its words say; pairs with SLAB-N3. */
-		fresh = fp_load_acq(&fresh_of(u, i)[k]);
-		w = fp_load_rlx(&words[k]);
-		while (w >> 32 == tag && ((uint32_t)w & fresh))
-			/* SLAB-F3: as SLAB-F1, but in this slab only; pairs with SLAB-A1. */
-			if (fp_cas_sc(&words[k], &w, w & ~(uint64_t)fresh))
+		/* SLAB-N5: if it is another slab's by now, so freed says; pairs with SLAB-A1. */
+		own = fp_load_acq(&slab->own[k]);
+		f = fp_load_rlx(&freed[k]);
+		while (f >> 32 == tag && (lost = (uint32_t)(own >> 32 & own) & ~(uint32_t)f))
+			/* SLAB-F3: as SLAB-F1, but in this slab only; pairs with SLAB-H1. */
+			if (fp_cas_sc(&freed[k], &f, f | lost))
 				break;
 	}
 }

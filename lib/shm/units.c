@@ -53,11 +53,19 @@ size_t fp_units_size(size_t size)
 	return (size_t)1 << shift_of(size);
 }
 
+/* The owner's words first; everybody's lie in lines of their own. */
+static size_t own_size(unsigned shift)
+{
+	size_t words = ((size_t)1 << shift) / FP_GRAIN / FP_SLAB_BITS;
+
+	return fp_round_up(sizeof(struct fp_slab) + words * sizeof(fp_a64), FP_LINE);
+}
+
 static size_t record_size(unsigned shift)
 {
 	size_t words = ((size_t)1 << shift) / FP_GRAIN / FP_SLAB_BITS;
 
-	return fp_round_up(words * (sizeof(fp_a64) + sizeof(fp_a32)), FP_LINE);
+	return fp_round_up(own_size(shift) + words * sizeof(fp_a64), FP_LINE);
 }
 
 static size_t table_size(size_t size)
@@ -81,6 +89,7 @@ void fp_units_view(struct fp_units *u, const struct fp_heap_place *at, uint32_t 
 		.count = (uint32_t)fp_div_up(at->size, fp_units_size(at->size)),
 		.pages = (uint32_t)(fp_units_size(at->size) / FP_PAGE),
 		.record = record_size(shift_of(at->size)),
+		.freed = own_size(shift_of(at->size)),
 		.units = (struct fp_unit *)at->ctl,
 		.records = at->ctl + table_size(at->size),
 	};
@@ -154,8 +163,8 @@ static bool raise_limit(struct fp_units *u, uint64_t n)
 
 int fp_unit_record(struct fp_units *u, uint32_t i, bool make)
 {
-	/* A slab's record has had memory since before it was one: only the host doubts that. */
-	if (u->recorded ? u->recorded[i] : !make)
+	/* With its first tag it has had memory, which stays: only the host doubts that. */
+	if (u->recorded ? u->recorded[i] : !make || fp_load_rlx(&u->units[i].tag))
 		return 0;
 	if (take_ctl(u, u->records + i * u->record, u->record))
 		return -ENOMEM;
@@ -166,11 +175,11 @@ int fp_unit_record(struct fp_units *u, uint32_t i, bool make)
 
 /* ---- Looking ---------------------------------------------------------------------- */
 
-uint64_t fp_unit_load(struct fp_units *u, uint32_t i)
+uint64_t fp_unit_look(struct fp_units *u, uint32_t i)
 {
-	if (fp_unlikely(i >= fp_load_rlx(&u->sure)) && i >= fp_units_limit(u))
+	if (i >= fp_units_limit(u))
 		return 0;
-	/* HEAP-P2: with a slab's word its record, with a run's its note; pairs with HEAP-P1. */
+	/* HEAP-P3: as HEAP-P2; pairs with HEAP-P1. */
 	return fp_load_acq(&u->units[i].word);
 }
 

@@ -29,6 +29,7 @@ struct fp_units {
 	uint32_t count;
 	uint32_t pages;		/* of a unit */
 	size_t record;		/* bytes of a slab's record */
+	size_t freed;		/* where in it the freed words are */
 	struct fp_unit *units;
 	char *records;
 
@@ -47,7 +48,14 @@ size_t fp_units_ctl_size(size_t arena_size);
 void fp_units_view(struct fp_units *u, const struct fp_heap_place *at, uint32_t id);
 
 /* The word of unit i; 0 (free) where the table has no memory yet. */
-uint64_t fp_unit_load(struct fp_units *u, uint32_t i);
+uint64_t fp_unit_look(struct fp_units *u, uint32_t i);
+static inline uint64_t fp_unit_load(struct fp_units *u, uint32_t i)
+{
+	if (fp_unlikely(i >= fp_load_rlx(&u->sure)))
+		return fp_unit_look(u, i);
+	/* HEAP-P2: with a slab's word its record, with a run's its note; pairs with HEAP-P1. */
+	return fp_load_acq(&u->units[i].word);
+}
 
 /* Units that there are words for now. */
 uint32_t fp_units_limit(struct fp_units *u);

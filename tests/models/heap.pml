@@ -9,16 +9,21 @@
  * units: head, body, publish, end of the item.  What it made in an item that it
  * does not end is freed by the nursery.
  *
- * PART 2, slabs: one unit, two words of one object each.  Worker 0 and worker 1
- * make it a slab, allocate, let it go, free what is in use, and give it back when
- * it is empty.
+ * PART 2, slabs: one unit, two words of one object each.  A worker makes it a slab
+ * or keeps it again, takes over what others have freed, allocates with plain stores
+ * and lets it go; frees as its owner or as anybody; and gives it back when it is
+ * empty.  An item may hand on what it allocated before it ends, and end before or
+ * after it lets the slab go.
  *
  * A dead worker's mending runs in its own process, after the death, step by step.
  *
- * -D: PART, CB kills, R rounds of each worker, M mutant.
+ * -D: PART, W workers, CB kills, R rounds of each worker, M mutant.
  */
 #ifndef PART
 #define PART 1
+#endif
+#ifndef W
+#define W 2
 #endif
 #ifndef CB
 #define CB 0
@@ -44,6 +49,10 @@
 #define NO_EMPTY_MEND	12	/* the nursery leaves empty slabs */
 #define KEEP_NO_TAG	13	/* keep is set and cleared whatever slab is there */
 #define TAG_LATE	14	/* the tag is read after the word says whose slab it is */
+#define NO_SEALED_LOOK	15	/* who seals does not look once more whether it is empty */
+#define HARVEST_EARLY	16	/* freed is cleared before used */
+#define BLIND_DROP	17	/* the nursery frees in whatever slab is there */
+#define NO_LAST_LOOK	18	/* who frees does not look whether the slab is empty */
 
 #define FREE	0
 #define CLAIM	1
@@ -94,7 +103,7 @@ proctype worker(byte me)
 	do
 	:: round < R ->
 		round++;
-		item = 2 * round + me + 2;
+		item = W * round + me + 2;
 		ok = false;
 		if
 		:: s = 0
@@ -197,8 +206,14 @@ out:
 init {
 	byte i;
 
-	atomic { run worker(0); run worker(1) }
-	ended == 2;
+	atomic {
+		do
+		:: i < W -> run worker(i); i++
+		:: else -> break
+		od;
+		i = 0
+	}
+	ended == W;
 	do
 	:: i < NU ->
 		assert(kind[i] == FREE || kind[i] == RUN || kind[i] == BODY);
@@ -214,11 +229,15 @@ init {
 byte kind, by, owner;
 byte keep;		/* = tag: the owner allocates here */
 byte tag, note;
-byte wt[2];			/* tags of the two words; 0 = sealed */
-bool wb[2], fresh[2];
-byte user[2];			/* who has been given the object: NONE, an item, 100 = ended */
+bool used[2], fresh[2];	/* the owner's words */
+byte ft[2];		/* everybody's: the tag */
+bool fb[2];		/* and whether it was freed */
+byte user[2];		/* who has been given the object: NONE, an item, EARLY, DONE */
 
-#define EMPTY	(!wb[0] && !wb[1])
+#define EARLY	(90 + me)	/* our item handed it on, and has not ended */
+#define DONE	100	/* the item has ended */
+
+#define IN_USE(k) (used[k] && !fb[k])
 #define KEPT	(keep == tag && tag != 0)
 
 #if M == KEEP_NO_TAG
@@ -230,50 +249,33 @@ byte user[2];			/* who has been given the object: NONE, an item, 100 = ended */
 /* From SEAL by us: gives the slab back, or opens it again. */
 inline retire_on()
 {
-	sealed = false;
-	t = tag;
 	if
 #if M != NO_KEEP_LOOK
-	:: KEPT
+	:: KEPT -> sealed = false
 #else
 	:: false
 #endif
 	:: else ->
-		k = 0;
 		sealed = true;
-		do
-		:: k < 2 && sealed ->
+#if M != NO_SEALED_LOOK
+		STEP;
+		if
+		:: IN_USE(0) -> sealed = false
+		:: else ->
 			STEP;
-			atomic {
-				if
-				:: wt[k] == 0
-				:: wt[k] == t && !wb[k] -> wt[k] = 0
-				:: else -> sealed = false
-				fi
-			}
-			k++
-		:: else -> break
-		od
+			sealed = !IN_USE(1)
+		fi
+#endif
 	fi;
 	STEP;
 	if
 	:: sealed ->
 		atomic { assert(user[0] == NONE && user[1] == NONE); kind = FREE; by = 0 }
 	:: else ->
-		k = 0;
-		do
-		:: k < 2 ->
-			if
-			:: wt[k] == 0 -> wt[k] = t
-			:: else
-			fi;
-			STEP;
-			k++
-		:: else -> break
-		od;
 		atomic { kind = SLAB; by = owner }
 	fi
 }
+
 /* Where we see it empty and nobody keeps it; once more after it was opened again. */
 inline retire()
 {
@@ -287,7 +289,7 @@ inline retire()
 		fi;
 		STEP;
 		if
-		:: !EMPTY -> break
+		:: IN_USE(0) || IN_USE(1) -> break
 		:: else
 		fi;
 		STEP;
@@ -330,19 +332,59 @@ inline note_it()
 	fi
 }
 
+/* In the slab that we keep: what others have freed. */
+inline harvest()
+{
+	k = 0;
+	do
+	:: k < 2 ->
+		if
+		:: fb[k] ->
+#if M == HARVEST_EARLY
+			fb[k] = false; STEP;
+			used[k] = false; STEP
+#else
+			used[k] = false; STEP;
+			fb[k] = false; STEP
+#endif
+		:: else
+		fi;
+		k++
+	:: else -> break
+	od
+}
+
+inline end_item()
+{
+	atomic {
+		k = 0;
+		do
+		:: k < 2 ->
+			if
+			:: mine && got[k] && (user[k] == item || user[k] == EARLY) -> user[k] = DONE
+			:: else
+			fi;
+			got[k] = false;
+			k++
+		:: else -> break
+		od;
+		item = NONE
+	}
+}
+
 proctype worker(byte me)
 {
 	byte round, item, mine, o, t, k;
-	bool sealed, go, had, ok, buried;
+	bool sealed, go, had, buried, got[2];
 
 	item = NONE;
 	do
 	:: round < R ->
 		round++;
-		item = 2 * round + me + 10;
+		item = W * round + me + 10;
 		STEP;
 		if
-		:: true ->	/* frees what has been handed on */
+		:: true ->	/* frees what has been handed on, in a slab that it does not keep */
 			if
 			:: o = 0
 			:: o = 1
@@ -350,12 +392,18 @@ proctype worker(byte me)
 			had = false;
 			atomic {
 				if
-				:: user[o] == 100 -> assert(wb[o]); user[o] = NONE; wb[o] = false; had = true
+				:: user[o] >= 90 ->
+					assert(IN_USE(o) && kind != FREE && kind != CLAIM);
+					user[o] = NONE; had = true;
+					fb[o] = true
 				:: else
 				fi
 			}
+			STEP;
 			if
-			:: had -> STEP; retire()
+#if M != NO_LAST_LOOK
+			:: had -> retire()
+#endif
 			:: else
 			fi
 		:: true ->	/* allocates */
@@ -386,12 +434,24 @@ proctype worker(byte me)
 #if M != NO_LOOK_BACK
 					retire()
 #endif
+				fi;
+				if
+				:: mine -> harvest()
+				:: else
 				fi
 			:: atomic { kind == FREE -> kind = CLAIM; by = me }
 				STEP;
 				tag++; STEP;
-				wt[0] = tag; STEP;
-				wt[1] = tag; STEP;
+				k = 0;
+				do
+				:: k < 2 ->
+					atomic { ft[k] = tag; fb[k] = false }
+					STEP;
+					atomic { used[k] = false; fresh[k] = false }
+					STEP;
+					k++
+				:: else -> break
+				od;
 				note = 0; STEP;
 				keep = tag; STEP;
 				kind = SLAB; mine = tag
@@ -405,39 +465,51 @@ proctype worker(byte me)
 				:: o = 1
 				fi;
 				if
-				:: wt[o] == mine && !wb[o] ->
+				:: !used[o] && !fb[o] ->
 					STEP;
 					note_it();
-#if M != FRESH_LATE
-					fresh[o] = true; STEP;
-#endif
-					ok = false;
 					atomic {
-						if
-						:: !wb[o] && wt[o] == mine ->
-							assert(user[o] == NONE && kind != FREE && kind != CLAIM);
-							wb[o] = true; user[o] = item; ok = true
-						:: else
-						fi
-					}
+						assert(user[o] == NONE && kind != FREE && kind != CLAIM);
+						used[o] = true; user[o] = item; got[o] = true;
 #if M == FRESH_LATE
-					STEP; fresh[o] = true;
+					}
+					STEP;
+					fresh[o] = true;
+#else
+						fresh[o] = true
+					}
 #endif
 					STEP;
-					/* The item ends: what it allocated is anybody's. */
-					atomic {
-						item = NONE;
-						if
-						:: ok -> user[o] = 100
-						:: else
-						fi
-					}
+					if
+					:: true ->
+						atomic {
+							if
+							:: user[o] == item -> user[o] = EARLY
+							:: else
+							fi
+						}
+						STEP
+					:: true
+					fi
+				/* Frees with a plain store, since it keeps the slab. */
+				:: atomic { user[o] == DONE ->
+						assert(IN_USE(o));
+						user[o] = NONE; used[o] = false }
+					STEP
 				:: else
 				fi;
-				STEP;
+				if
+				:: end_item(); STEP
+				:: true
+				fi;
 				LET_GO(mine);
 				STEP;
-				retire()
+				retire();
+				STEP;
+				if
+				:: item != NONE -> end_item()
+				:: else
+				fi
 			:: else
 			fi
 		fi;
@@ -446,14 +518,8 @@ proctype worker(byte me)
 	od;
 	goto out;
 dead:
-	/* What it was sealing; its slab, and that which another one is sealing. */
+	/* Its slab, and that which another one is sealing; what it was sealing. */
 	go = false;
-#if M != NO_SEAL_MEND
-	if
-	:: kind == SEAL && by == me -> retire_on()
-	:: else
-	fi;
-#endif
 	t = tag;
 	if
 	:: (kind == SLAB && by == me) || (kind == SEAL && owner == me) ->
@@ -462,12 +528,16 @@ dead:
 			o = 0;
 			do
 			:: o < 2 ->
-				had = fresh[o];
+				had = used[o] && fresh[o];
 				atomic {
 					if
-					:: had && wb[o] && wt[o] == t ->
-						assert(user[o] != 100);
-						wb[o] = false;
+#if M == BLIND_DROP
+					:: had && !fb[o] ->
+#else
+					:: had && !fb[o] && ft[o] == t ->
+#endif
+						assert(user[o] == item || user[o] == EARLY);
+						fb[o] = true;
 						user[o] = NONE
 					:: else
 					fi
@@ -477,8 +547,18 @@ dead:
 			od
 		:: else
 		fi;
-		LET_GO(t)
+		had = true
+	:: else -> had = false
+	fi;
+	if
+#if M != NO_SEAL_MEND
+	:: kind == SEAL && by == me -> retire_on()
+#endif
 	:: kind == CLAIM && by == me -> kind = FREE
+	:: else
+	fi;
+	if
+	:: had -> LET_GO(t)
 	:: else
 	fi;
 	me = NURSERY;
@@ -490,15 +570,23 @@ out:
 }
 
 init {
-	atomic { user[0] = NONE; user[1] = NONE; run worker(0); run worker(1) }
-	ended == 2;
+	byte i;
+
+	atomic {
+		user[0] = NONE; user[1] = NONE;
+		do
+		:: i < W -> run worker(i); i++
+		:: else -> break
+		od
+	}
+	ended == W;
 	assert(kind == FREE || kind == SLAB);
 	assert(kind == SLAB || (user[0] == NONE && user[1] == NONE));
 	if
 	:: kind == SLAB ->
-		assert(!EMPTY && !KEPT);
-		assert(wt[0] == tag && wt[1] == tag);
-		assert(wb[0] == (user[0] == 100) && wb[1] == (user[1] == 100))
+		assert((IN_USE(0) || IN_USE(1)) && !KEPT);
+		assert(ft[0] == tag && ft[1] == tag);
+		assert(IN_USE(0) == (user[0] == DONE) && IN_USE(1) == (user[1] == DONE))
 	:: else
 	fi
 }

@@ -78,6 +78,8 @@ static const struct path paths[] = {
 	  .count = 20, .chunk = 1, .heap = true },
 	{ "allocate with retries", FN(fp_heap_alloc), FN(fp_heap_free), FIRST, true, 2,
 	  .count = 6, .chunk = 1, .retries = 3, .heap = true },
+	{ "take over what was freed", FN(fp_slab_adopt), FN(fp_heap_free), FIRST, true, 2,
+	  .count = 4, .chunk = 1, .heap = true },
 	{ "free", FN(fp_heap_free), FN(fp_claim_finish), FIRST, true, 2, .count = 6, .chunk = 1,
 	  .heap = true },
 	{ "publish a nested map", FN(fp_nest_take), FN(fp_claim), FIRST, true, 2, .count = 4,

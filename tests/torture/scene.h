@@ -86,19 +86,26 @@ static inline int item(void *arg, const void *in, void *out)
 	return 0;
 }
 
-/* Makes slabs and runs, has some of each given back, and hands two blocks on. */
+/*
+ * Makes slabs and runs, frees where it keeps the slab and where it does not, takes
+ * that over again, has some of each given back, and hands two blocks on.
+ */
 static inline int heap_item(void *arg, const void *in, void *out)
 {
 	struct forkpool *pool = forkpool_current();
 	struct shared *sh = arg;
 	uint32_t i = *(const uint32_t *)in, k;
-	void *small[3], *large;
+	void *small[4], *large;
 
 	(void)out;
 	for (k = 0; k < 3; k++)
 		small[k] = forkpool_shm_alloc(pool, SMALL);
 	sh->block[i][0] = forkpool_shm_alloc(pool, RUN);
 	large = forkpool_shm_calloc(pool, 1, RUN);
+	forkpool_shm_free(pool, small[0]);
+	small[0] = forkpool_shm_alloc(pool, SMALL);
+	small[3] = forkpool_shm_alloc(pool, SMALL);
+	forkpool_shm_free(pool, small[3]);
 	for (k = 0; k < 2; k++)
 		forkpool_shm_free(pool, small[k]);
 	forkpool_shm_free(pool, large);

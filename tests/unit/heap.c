@@ -75,7 +75,7 @@ static void in_item(struct scene *s, uint32_t id, uint64_t runs, uint64_t pos)
 static void die(struct scene *s, uint32_t id, bool lost)
 {
 	const struct fp_note note = fp_note_of(&s->workers[id], id);
-	const struct fp_heap_place place = s->heaps[id].units.at;
+	const struct fp_heap_place place = s->heaps[id].units->at;
 
 	fp_heap_mend(&s->nursery, id, lost ? &note : NULL);
 	scene_check(s);
@@ -180,7 +180,7 @@ START_TEST(half_done_work_is_mended)
 	void *p;
 
 	scene_open(&s, 64 * MIB);
-	dead = &s.heaps[0].units;
+	dead = s.heaps[0].units;
 	i = fp_units_claim(dead, 5 * WALL, 1, &fresh);
 	ck_assert(fresh);
 	fp_store_rlx(&dead->units[i + 4].word, 0);	/* not claimed yet */
@@ -192,8 +192,8 @@ START_TEST(half_done_work_is_mended)
 	ck_assert(fp_units_leave(dead, i, fp_unit_load(dead, i)));
 	ck_assert_int_eq(drop(&s.heaps[1], p), -EINVAL);
 	fp_store_rlx(&dead->units[i + 3].word, 0);	/* free already, and taken again */
-	ck_assert_uint_eq(fp_units_claim(&s.heaps[1].units, WALL, 1, &fresh), i + 3);
-	fp_units_publish(&s.heaps[1].units, i + 3, FP_UNIT_RUN, 0);
+	ck_assert_uint_eq(fp_units_claim(s.heaps[1].units, WALL, 1, &fresh), i + 3);
+	fp_units_publish(s.heaps[1].units, i + 3, FP_UNIT_RUN, 0);
 	die(&s, 0, true);
 	ck_assert_uint_eq(counted(&s).used, 1);
 	ck_assert_int_eq(drop(&s.heaps[1], s.x.base + (i + 3) * WALL), 0);
@@ -208,7 +208,6 @@ START_TEST(half_done_work_is_mended)
 			     fp_unit_word(FP_UNIT_SEAL, 0, fp_unit_class(w), fp_unit_room(w), 1));
 		if (i)
 			ck_assert_int_eq(drop(&s.heaps[1], p), 0);
-		fp_store_rlx(&fp_slab_words(dead, slab)[1], 0);	/* it came so far */
 		die(&s, 0, true);
 		ck_assert_uint_eq(counted(&s).used, !i);
 	}
@@ -295,7 +294,7 @@ START_TEST(the_check_finds_damage)
 {
 	struct scene s;
 	struct fp_unit *units;
-	uint32_t slab, run;
+	uint32_t slab, run, last;
 
 	scene_open(&s, 64 * MIB);
 	units = s.nursery.units;
@@ -314,8 +313,10 @@ START_TEST(the_check_finds_damage)
 	expect_found(&s, &units[run + 5].word, fp_unit_word(FP_UNIT_KINDS, 1, 0, 0, 1));
 	expect_found(&s, &units[slab].word, fp_unit_word(FP_UNIT_SLAB, 0, 63, 0xffff, 0));
 	expect_found(&s, &units[slab].word, fp_unit_word(FP_UNIT_SLAB, 0, 6, 0xfffe, 0));
-	expect_found(&s, &fp_slab_words(&s.nursery, slab)[0], fp_slab_word(77, 1));
-	expect_found(&s, &fp_slab_words(&s.nursery, slab)[1], 0);
+	expect_found(&s, &fp_slab_freed(&s.nursery, slab)[0], fp_freed_word(77, 1));
+	expect_found(&s, &fp_slab_freed(&s.nursery, slab)[1], 0);
+	last = fp_slab_objects(&s.nursery, slab, fp_unit_class(fp_unit_load(&s.nursery, slab))) / FP_SLAB_BITS;
+	expect_found(&s, &fp_slab_record(&s.nursery, slab)->own[last], fp_own_word(0, 1u << 31));
 	scene_close(&s);
 }
 END_TEST
