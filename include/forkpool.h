@@ -204,7 +204,8 @@ struct forkpool_opts {
  * are not touched: no process of the pool is a child that wait(-1) can see.
  *
  * -EINVAL  ret is NULL; an unknown mode, pin, backing or huge_pages; too many
- *          workers; spin below -1; a negative grace; keep_fds NULL with a count
+ *          workers; spin below -1; a negative grace; keep_fds NULL with a count;
+ *          opts->sz is smaller than that of any version
  * -ENOTSUP max_items_per_worker, without worker processes
  * -EBADF   one of keep_fds is not open
  * -E2BIG   opts->sz is larger than this library knows, with non-zero bytes there

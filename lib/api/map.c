@@ -107,7 +107,7 @@ static int prepare(struct forkpool *pool, struct fp_map *m,
 	*caller = fp_pool_caller(pool);
 	if (*caller == FP_CALLER_CHILD)
 		return -EINVAL;
-	err = fp_options_copy(&known, sizeof(known), opts);
+	err = fp_options_copy(&known, FP_JOB_OPTS_FIRST, sizeof(known), opts);
 	if (err)
 		return err;
 	if (m->range && known.status)

@@ -117,7 +117,7 @@ int forkpool_create_with_loop(struct forkpool **ret, const struct forkpool_opts 
 		return -EINVAL;
 	if (fp_self)
 		return -EPERM;
-	err = fp_options_copy(&known, sizeof(known), opts);
+	err = fp_options_copy(&known, FP_OPTS_FIRST, sizeof(known), opts);
 	if (!err)
 		err = configure(&config, &known);
 	if (err)

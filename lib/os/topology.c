@@ -5,8 +5,8 @@
  * Compact: neighbours first, the threads of one core, then the cores of one die
  * and one package.  Spread: one thread of a core in each package in turn, as
  * long as there are cores that have none, then the second threads, and so on.
- * What the kernel does not tell is taken as if each CPU were a core of its own
- * in one package.
+ * What lies where hwloc knows, in builds that have it; else the kernel tells.  What
+ * neither tells is taken as if each CPU were a core of its own in one package.
  *
  * Reference: the kernel's text on cputopology, /sys/devices/system/cpu.
  */
@@ -16,12 +16,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-struct place {
-	unsigned cpu;
-	long package, die, core;
-	unsigned thread;	/* among those of its core */
-	unsigned core_rank;	/* of its core in the package */
-};
+#include "os/hwloc.h"
+
 
 static long place_number(const char *root, unsigned cpu, const char *name, long unknown)
 {
@@ -46,7 +42,7 @@ static int compare(long a, long b)
 
 static int by_neighbourhood(const void *left, const void *right)
 {
-	const struct place *a = left, *b = right;
+	const struct fp_place *a = left, *b = right;
 	int order = compare(a->package, b->package);
 
 	if (!order)
@@ -58,7 +54,7 @@ static int by_neighbourhood(const void *left, const void *right)
 
 static int by_distance(const void *left, const void *right)
 {
-	const struct place *a = left, *b = right;
+	const struct fp_place *a = left, *b = right;
 	int order = compare(a->thread, b->thread);
 
 	if (!order)
@@ -67,13 +63,13 @@ static int by_distance(const void *left, const void *right)
 }
 
 /* Of places in the order of neighbourhood. */
-static void rank(struct place *places, size_t n)
+static void rank(struct fp_place *places, size_t n)
 {
 	size_t i;
 
 	for (i = 1; i < n; i++) {
-		const struct place *before = &places[i - 1];
-		struct place *p = &places[i];
+		const struct fp_place *before = &places[i - 1];
+		struct fp_place *p = &places[i];
 
 		if (p->package != before->package)
 			continue;
@@ -86,21 +82,32 @@ static void rank(struct place *places, size_t n)
 	}
 }
 
+static void ask_kernel(const char *root, struct fp_place *places, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		struct fp_place *p = &places[i];
+
+		p->package = place_number(root, p->cpu, "physical_package_id", 0);
+		p->die = place_number(root, p->cpu, "die_id", 0);
+		p->core = place_number(root, p->cpu, "core_id", (long)p->cpu);
+	}
+}
+
 int fp_topology_order(const char *root, bool spread, unsigned *cpus, size_t n)
 {
-	struct place *places = calloc(n, sizeof(*places));
+	struct fp_place *places = calloc(n, sizeof(*places));
 	int saved = errno;
 	size_t i;
 
 	if (!places)
 		return -ENOMEM;
 	for (i = 0; i < n; i++)
-		places[i] = (struct place){
-			.cpu = cpus[i],
-			.package = place_number(root, cpus[i], "physical_package_id", 0),
-			.die = place_number(root, cpus[i], "die_id", 0),
-			.core = place_number(root, cpus[i], "core_id", (long)cpus[i]),
-		};
+		places[i].cpu = cpus[i];
+	/* hwloc knows the live machine only. */
+	if (*root || fp_hwloc_places(places, n))
+		ask_kernel(root, places, n);
 	qsort(places, n, sizeof(*places), by_neighbourhood);
 	rank(places, n);
 	if (spread)

@@ -539,36 +539,31 @@ int main(void)
 	Suite *suite = suite_create("cancel");
 	TCase *tc;
 
-#define CASE(name) \
-	tc = test_case(suite, name); \
-	tcase_set_timeout(tc, 0); \
-	tcase_add_checked_fixture(tc, pool_open, pool_close)
-
-	CASE("cancel");
+	tc = jobs_case(suite, "cancel");
 	tcase_add_test(tc, what_is_queued_never_starts);
 	tcase_add_test(tc, a_job_that_no_worker_has_seen_ends_at_once);
 	tcase_add_test(tc, a_failure_before_the_cancelled_ones_is_the_result);
 	tcase_add_test(tc, ranges_are_cancelled);
 	tcase_add_test(tc, cancelled_at_any_moment);
 	tcase_add_test(tc, many_threads_cancel_one_job);
-	CASE("detached");
+	tc = jobs_case(suite, "detached");
 	tcase_add_test(tc, freed_jobs_run_on);
 	tcase_add_test(tc, freed_jobs_write_nothing);
 	tcase_add_test(tc, freed_while_others_wait);
-	CASE("end");
+	tc = jobs_case(suite, "end");
 	tcase_add_test(tc, join_waits_for_jobs);
 	tcase_add_test(tc, terminate_completes_jobs);
 	tcase_add_test(tc, destroy_frees_unfinished_jobs);
 	if (test_processes()) {
-		CASE("deaths");
+		tc = jobs_case(suite, "deaths");
 		tcase_add_test(tc, workers_die_while_jobs_run);
 		tcase_add_test(tc, workers_die_while_jobs_are_cancelled);
 		tcase_add_test(tc, a_stopped_worker_holds_up_its_own_chunk_only);
-		CASE("limits");
+		tc = jobs_case(suite, "limits");
 		tcase_add_test(tc, killed_jobs_end_and_others_do_not);
 		tcase_add_test(tc, an_item_sees_its_limit);
 	} else {
-		CASE("limits");
+		tc = jobs_case(suite, "limits");
 		tcase_add_test(tc, no_kill_without_processes);
 	}
 	return test_main(suite);

@@ -7,30 +7,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "api/api.h"
+#include "api/board.h"
 
 #define COUNT	200
-
-/* What items share with the test; made before the pool. */
-struct board {
-	atomic_int runs[COUNT];
-	int bad;			/* the item that dies */
-	int way;			/* how */
-	int deaths;			/* so often */
-	atomic_int left_behind;		/* pid of a grandchild */
-};
-
-static struct board *board;
-
-static void board_open(void)
-{
-	board = shared_new(sizeof(*board));
-}
-
-static void board_close(void)
-{
-	shared_free(board, sizeof(*board));
-}
 
 /* ---- Ways to die ------------------------------------------------------------------ */
 
@@ -114,31 +93,12 @@ static int maybe_die(void *arg, const void *in, void *out)
 static int map_board(struct forkpool *pool, int *out, struct forkpool_status *status,
 		     size_t *first, unsigned retries)
 {
-	int in[COUNT], i;
+	int in[COUNT];
 
-	memset(board->runs, 0, sizeof(board->runs));
+	board_begin(in, COUNT);
 	memset(out, 0xff, COUNT * sizeof(*out));
-	for (i = 0; i < COUNT; i++)
-		in[i] = i;
 	return FORKPOOL_MAP(pool, maybe_die, in, out, COUNT, .status = status,
 			    .first_failure = first, .retries = retries);
-}
-
-/* All but the bad one are as if nothing had happened. */
-static void check_others(const int *out, const struct forkpool_status *status)
-{
-	int i;
-
-	for (i = 0; i < COUNT; i++) {
-		if (i == board->bad)
-			continue;
-		CHECK_EACH(out[i] == 2 * i);
-		CHECK_EACH(status[i].outcome == FORKPOOL_ITEM_OK);
-		CHECK_EACH(status[i].code == 0);
-		CHECK_EACH(status[i].attempts == 1);
-		CHECK_EACH(status[i].worker > 0);
-		CHECK_EACH(board->runs[i] == 1);
-	}
 }
 
 static void check_death(struct forkpool *pool, int bad, int way, unsigned retries)
@@ -152,7 +112,7 @@ static void check_death(struct forkpool *pool, int bad, int way, unsigned retrie
 	board->deaths = 1000;
 	ck_assert_int_eq(map_board(pool, out, status, &first, retries), -FORKPOOL_ECRASHED);
 	ck_assert_uint_eq(first, bad);
-	check_others(out, status);
+	board_check_others(out, status, COUNT);
 	ck_assert_msg(st->outcome == expected[way].outcome && st->code == expected[way].code,
 		      "way %d: outcome %d, code %d", way, st->outcome, st->code);
 	ck_assert_uint_eq(st->attempts, retries + 1);
@@ -205,7 +165,7 @@ START_TEST(a_retry_may_do_it)
 		board->way = way;
 		board->deaths = 2;
 		ck_assert_int_eq(map_board(pool, out, status, &first, 2), 0);
-		check_others(out, status);
+		board_check_others(out, status, COUNT);
 		ck_assert_int_eq(status[55].outcome, FORKPOOL_ITEM_OK);
 		ck_assert_int_eq(status[55].code, 0);
 		ck_assert_uint_eq(status[55].attempts, 3);

@@ -498,12 +498,7 @@ int main(void)
 	Suite *suite = suite_create("job");
 	TCase *tc;
 
-#define CASE(name) \
-	tc = test_case(suite, name); \
-	tcase_set_timeout(tc, 0); \
-	tcase_add_checked_fixture(tc, pool_open, pool_close)
-
-	CASE("results");
+	tc = jobs_case(suite, "results");
 	tcase_add_test(tc, results_arrive);
 	tcase_add_test(tc, arrays_in_the_segment_are_used_in_place);
 	tcase_add_test(tc, failures_are_told);
@@ -511,7 +506,7 @@ int main(void)
 	tcase_add_test(tc, nothing_to_do_is_done_at_once);
 	tcase_add_test(tc, ranges_too);
 	tcase_add_test(tc, progress_is_reported_by_the_wait);
-	CASE("handles");
+	tc = jobs_case(suite, "handles");
 	tcase_add_test(tc, handles_that_are_none);
 	tcase_add_test(tc, freed_handles_are_void);
 	tcase_add_test(tc, handles_end_with_their_pool);
@@ -519,7 +514,7 @@ int main(void)
 	tcase_add_test(tc, bad_arguments);
 	tcase_add_test(tc, workers_have_no_jobs);
 	tcase_add_test(tc, children_have_no_jobs);
-	CASE("many");
+	tc = jobs_case(suite, "many");
 	tcase_add_test(tc, slots_run_out);
 	tcase_add_test(tc, finished_jobs_keep_their_results);
 	tcase_add_test(tc, no_growth);

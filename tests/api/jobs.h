@@ -32,6 +32,16 @@ static inline void pool_close(void)
 	forkpool_destroy(pool);
 }
 
+/* A case whose tests have the pool. */
+static inline TCase *jobs_case(Suite *suite, const char *name)
+{
+	TCase *tc = test_case(suite, name);
+
+	tcase_set_timeout(tc, 0);
+	tcase_add_checked_fixture(tc, pool_open, pool_close);
+	return tc;
+}
+
 static inline void wait_for(atomic_int *n, int least)
 {
 	int64_t until = now_ms() + HANG_S * 1000;

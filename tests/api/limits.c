@@ -5,32 +5,11 @@
 #include <signal.h>
 #include <stdatomic.h>
 
-#include "api/api.h"
+#include "api/board.h"
 
 #define COUNT	60
 #define LIMIT	(200 * MS)
 #define CAP_MS	10000		/* catches a hang, no more */
-
-/* What items share with the test; made before the pool. */
-struct board {
-	atomic_int runs[1000];
-	atomic_int starts;		/* calls of worker_init */
-	int bad;			/* the item that does not end */
-	int way;
-};
-
-static struct board *board;
-
-static void board_open(void)
-{
-	board = shared_new(sizeof(*board));
-	board->bad = -1;
-}
-
-static void board_close(void)
-{
-	shared_free(board, sizeof(*board));
-}
 
 /* ---- Items that never end --------------------------------------------------------- */
 
@@ -67,29 +46,6 @@ static int item(void *arg, const void *in, void *out)
 	return 0;
 }
 
-static void fill(int *in, int n)
-{
-	int i;
-
-	for (i = 0; i < n; i++)
-		in[i] = i;
-	memset(board->runs, 0, sizeof(board->runs));
-}
-
-static void check_others(const int *out, const struct forkpool_status *status)
-{
-	int i;
-
-	for (i = 0; i < COUNT; i++) {
-		if (i == board->bad)
-			continue;
-		CHECK_EACH(out[i] == 2 * i);
-		CHECK_EACH(status[i].outcome == FORKPOOL_ITEM_OK);
-		CHECK_EACH(status[i].attempts == 1);
-		CHECK_EACH(board->runs[i] == 1);
-	}
-}
-
 static void check_timed_out(struct forkpool *pool, int bad, int way)
 {
 	int in[COUNT], out[COUNT];
@@ -97,7 +53,7 @@ static void check_timed_out(struct forkpool *pool, int bad, int way)
 	size_t first = SIZE_MAX;
 	int64_t begin, took;
 
-	fill(in, COUNT);
+	board_begin(in, COUNT);
 	board->bad = bad;
 	board->way = way;
 	begin = now_ms();
@@ -112,7 +68,7 @@ static void check_timed_out(struct forkpool *pool, int bad, int way)
 	ck_assert_int_eq(status[bad].code, 0);
 	ck_assert_uint_eq(status[bad].attempts, 1);
 	ck_assert_int_gt(status[bad].worker, 0);
-	check_others(out, status);
+	board_check_others(out, status, COUNT);
 	/* Its worker is replaced. */
 	board->bad = -1;
 	ck_assert_int_eq(FORKPOOL_MAP(pool, item, in, out, COUNT, .timeout = 100 * LIMIT), 0);
@@ -218,7 +174,7 @@ START_TEST(timed_out_is_final)
 	struct forkpool_status status[COUNT];
 	int in[COUNT], out[COUNT], i;
 
-	fill(in, COUNT);
+	board_begin(in, COUNT);
 	board->bad = 7;
 	ck_assert_int_eq(FORKPOOL_MAP(pool, crash_then_hang, in, out, COUNT, .status = status,
 				      .retries = 5, .timeout = LIMIT), -FORKPOOL_ETIMEDOUT);
@@ -248,7 +204,7 @@ START_TEST(other_ends_are_as_ever)
 	struct forkpool_status status[COUNT];
 	int in[COUNT], out[COUNT], i;
 
-	fill(in, COUNT);
+	board_begin(in, COUNT);
 	ck_assert_int_eq(FORKPOOL_MAP(pool, exit_or_fail, in, out, COUNT, .status = status,
 				      .timeout = 100 * LIMIT, .deadline = 200 * LIMIT),
 			 -FORKPOOL_ECRASHED);
@@ -267,7 +223,7 @@ START_TEST(timed_out_stops_where_an_error_would)
 	struct forkpool_status status[COUNT];
 	int in[COUNT], out[COUNT], i;
 
-	fill(in, COUNT);
+	board_begin(in, COUNT);
 	board->bad = 20;
 	board->way = PAUSE;
 	ck_assert_int_eq(FORKPOOL_MAP(pool, item, in, out, COUNT, .status = status,
@@ -405,7 +361,7 @@ START_TEST(deadline_in_the_past)
 	struct forkpool_status status[COUNT];
 	size_t first = SIZE_MAX;
 
-	fill(in, COUNT);
+	board_begin(in, COUNT);
 	ck_assert_int_eq(FORKPOOL_MAP(pool, item, in, out, COUNT, .status = status,
 				      .first_failure = &first, .deadline = 1), -FORKPOOL_ETIMEDOUT);
 	ck_assert_uint_eq(first, 0);
@@ -484,9 +440,9 @@ START_TEST(jobs_without_limits_do_not_notice)
 
 	pthread_create(&thread, NULL, map_with_limits, pool);
 	for (round = 0; round < 100; round++) {
-		fill(in, COUNT);
+		board_begin(in, COUNT);
 		ck_assert_int_eq(FORKPOOL_MAP(pool, item, in, out, COUNT, .status = status), 0);
-		check_others(out, status);
+		board_check_others(out, status, COUNT);
 	}
 	pthread_join(thread, &failed);
 	ck_assert_ptr_null(failed);

@@ -53,31 +53,12 @@ START_TEST(bad_arguments)
 }
 END_TEST
 
-static int map_with(const struct forkpool_job_opts *opts)
+static int map_with(const void *opts)
 {
 	int in[4] = { 0 }, out[4];
 
 	return forkpool_map(pool, nothing, in, sizeof(*in), out, sizeof(*out), 4, opts);
 }
-
-START_TEST(options_of_other_versions)
-{
-	struct { struct forkpool_job_opts known; char tail[16]; } newer = {
-		.known.sz = sizeof(newer),
-	};
-	struct forkpool_job_opts old = { 0 };
-
-	ck_assert_int_eq(map_with(NULL), 0);
-	ck_assert_int_eq(map_with(&newer.known), 0);
-	newer.tail[0] = 1;
-	ck_assert_int_eq(map_with(&newer.known), -E2BIG);
-	newer.known.sz = SIZE_MAX;
-	ck_assert_int_eq(map_with(&newer.known), -E2BIG);
-	ck_assert_int_eq(map_with(&old), -EINVAL);
-	old.sz = sizeof(old) - 1;
-	ck_assert_int_eq(map_with(&old), -EINVAL);
-}
-END_TEST
 
 START_TEST(retries_need_in_and_out_apart)
 {
@@ -143,6 +124,96 @@ START_TEST(arg_that_workers_cannot_see)
 	ck_assert_int_eq(map_with(&own_alone), -EINVAL);
 	ck_assert_int_eq(map_with(&size_alone), -EINVAL);
 	ck_assert_int_lt(map_with(&absurd), 0);
+}
+END_TEST
+
+/* ---- Programs of other versions ----------------------------------------------------- */
+
+/* The structs as forkpool.h first had them. */
+struct first_opts {
+	size_t sz;
+	unsigned workers;
+	int mode;
+	size_t arena_size;
+	int (*worker_init)(void *worker_arg, unsigned id, void **state);
+	void (*worker_exit)(void *worker_arg, unsigned id, void *state);
+	void *worker_arg;
+};
+
+struct first_job_opts {
+	size_t sz;
+	void *arg;
+	size_t arg_size;
+	int arg_as_is;
+	size_t chunk;
+	struct forkpool_status *status;
+	size_t *first_failure;
+	int stop_on_error;
+	unsigned retries;
+	void (*on_progress)(size_t done, size_t count, void *user);
+	void *user;
+};
+
+#define OTHER	256	/* bytes that a struct of a version to come may have */
+
+/* Calls of programs that were compiled with such a struct: opts, of sz bytes. */
+typedef int call_fn(const void *opts);
+
+static int create_of_version(const void *opts)
+{
+	struct forkpool *own = NULL;
+	int err = forkpool_create(&own, opts);
+
+	forkpool_destroy(own);
+	return err;
+}
+
+/* Behind the sz bytes nothing can be read. */
+static int call_at_edge(call_fn *call, const void *opts, size_t known, size_t sz, char last)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	char *pages = shared_new(2 * page), *at = pages + page - sz;
+	int err;
+
+	memcpy(at, opts, known < sz ? known : sz);
+	memcpy(at, &sz, sizeof(sz));
+	if (last)
+		pages[page - 1] = last;
+	ck_assert_int_eq(mprotect(pages + page, page, PROT_NONE), 0);
+	err = call(at);
+	shared_free(pages, 2 * page);
+	return err;
+}
+
+static void check_versions(call_fn *call, const void *opts, size_t first)
+{
+	struct { size_t sz; } absurd = { SIZE_MAX };
+	size_t sz;
+
+	for (sz = first; sz <= OTHER; sz += sizeof(size_t))
+		ck_assert_int_eq(call_at_edge(call, opts, first, sz, 0), 0);
+	ck_assert_int_eq(call_at_edge(call, opts, first, OTHER, 1), -E2BIG);
+	ck_assert_int_eq(call_at_edge(call, opts, first, first - 1, 0), -EINVAL);
+	ck_assert_int_eq(call_at_edge(call, opts, first, sizeof(size_t), 0), -EINVAL);
+	ck_assert_int_eq(call(&absurd), -E2BIG);
+	absurd.sz = 0;
+	ck_assert_int_eq(call(&absurd), -EINVAL);
+}
+
+START_TEST(map_options_of_other_versions)
+{
+	const struct first_job_opts opts = { .chunk = 1 };
+
+	ck_assert_int_eq(map_with(NULL), 0);
+	check_versions(map_with, &opts, sizeof(opts));
+}
+END_TEST
+
+START_TEST(pool_options_of_other_versions)
+{
+	const struct first_opts opts = { .workers = 1, .mode = FORKPOOL_INLINE, .arena_size = 1 };
+
+	check_versions(create_of_version, &opts, sizeof(opts));
 }
 END_TEST
 
@@ -397,7 +468,8 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, pool_open, pool_close);
 	tcase_add_test(tc, bad_arguments);
-	tcase_add_test(tc, options_of_other_versions);
+	tcase_add_test(tc, map_options_of_other_versions);
+	tcase_add_test(tc, pool_options_of_other_versions);
 	tcase_add_test(tc, retries_need_in_and_out_apart);
 	tcase_add_test(tc, arg_copied_shared_or_as_it_was);
 	tcase_add_test(tc, arg_that_workers_cannot_see);

@@ -138,24 +138,6 @@ START_TEST(an_arena_of_any_size_or_an_error)
 }
 END_TEST
 
-START_TEST(options_of_other_versions)
-{
-	struct { struct forkpool_opts known; char tail[64]; } newer = {
-		.known = { .sz = sizeof(newer), .workers = 1, .arena_size = 1 << 20 },
-	};
-	struct forkpool_opts old = { .workers = 1 };
-
-	check_created(&newer.known);
-	newer.tail[63] = 1;
-	check_refused(&newer.known, -E2BIG);
-	newer.known.sz = SIZE_MAX;
-	check_refused(&newer.known, -E2BIG);
-	check_refused(&old, -EINVAL);
-	old.sz = sizeof(old) - 1;
-	check_refused(&old, -EINVAL);
-}
-END_TEST
-
 /* ---- Mode ---------------------------------------------------------------------- */
 
 struct where {
@@ -551,7 +533,6 @@ int main(void)
 	tcase_add_test(create, the_function_has_a_loop_of_its_own);
 	tcase_add_test(create, bad_options_are_refused);
 	tcase_add_test(create, an_arena_of_any_size_or_an_error);
-	tcase_add_test(create, options_of_other_versions);
 	tcase_add_test(create, the_environment_names_the_mode);
 	tcase_add_test(end, close_and_join);
 	tcase_add_test(end, terminate_and_join);

@@ -186,15 +186,22 @@ START_TEST(death_in_an_item)
 }
 END_TEST
 
-START_TEST(death_in_the_last_item_completes_the_job)
+/* Worker 0 holds a chunk; all others are done. */
+static void open_last(struct scene *s, uint64_t items)
 {
 	struct fp_chunk chunk;
+
+	scene_open(s, 2, (struct fp_job_desc){ .chunk = items });
+	ck_assert(claim(s, 0, &s->chunk));
+	while (claim(s, 1, &chunk))
+		fp_claim_finish(&s->b.claimers[1], &chunk);
+}
+
+START_TEST(death_in_the_last_item_completes_the_job)
+{
 	struct scene s;
 
-	scene_open(&s, 2, (struct fp_job_desc){ .chunk = 20 });
-	ck_assert(claim(&s, 0, &s.chunk));
-	while (claim(&s, 1, &chunk))
-		fp_claim_finish(&s.b.claimers[1], &chunk);
+	open_last(&s, 20);
 	run_to(&s, s.chunk.end - 1);
 	ck_assert(!bare_done(&s.b));
 	ck_assert_int_eq(die(&s, 0), FP_RECOVERED_ITEM);
@@ -274,13 +281,9 @@ END_TEST
 /* Dead between the DONE store and the walk, with the last chunk of all. */
 static void leave_done(struct scene *s)
 {
-	struct fp_chunk chunk;
 	uint64_t w;
 
-	scene_open(s, 2, (struct fp_job_desc){ .chunk = 10 });
-	ck_assert(claim(s, 0, &s->chunk));
-	while (claim(s, 1, &chunk))
-		fp_claim_finish(&s->b.claimers[1], &chunk);
+	open_last(s, 10);
 	w = fp_load_rlx(s->chunk.word);
 	fp_store_sc(s->chunk.word, fp_word(s->chunk.gen, FP_DONE, 0, fp_word_end(w)));
 	ck_assert(!bare_done(&s->b));

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config.h"
 #include "os/cpus.h"
 #include "test.h"
 #include "tree.h"
@@ -37,17 +38,23 @@ static void put_cpu(unsigned cpu, unsigned package, unsigned core)
 }
 
 /* The CPUs 0 to n - 1, or those in the list, come out in this order. */
-static void expect(bool spread, const unsigned *in, size_t n, const unsigned *out)
+static void expect_of(const char *root, bool spread, const unsigned *in, size_t n,
+		      const unsigned *out)
 {
 	unsigned cpus[MOST], i;
 
 	for (i = 0; i < n; i++)
 		cpus[i] = in ? in[i] : i;
 	errno = EDOM;
-	ck_assert_int_eq(fp_topology_order(tree, spread, cpus, n), 0);
+	ck_assert_int_eq(fp_topology_order(root, spread, cpus, n), 0);
 	ck_assert_int_eq(errno, EDOM);
 	for (i = 0; i < n; i++)
 		ck_assert_msg(cpus[i] == out[i], "place %u: CPU %u, not %u", i, cpus[i], out[i]);
+}
+
+static void expect(bool spread, const unsigned *in, size_t n, const unsigned *out)
+{
+	expect_of(tree, spread, in, n, out);
 }
 
 /* As PCs number them: CPU i and i + 4 are threads of core i. */
@@ -163,6 +170,76 @@ START_TEST(this_machine)
 }
 END_TEST
 
+#ifdef HAVE_HWLOC
+
+/* A machine for hwloc, and what the kernel would say of CPU i there. */
+struct machine {
+	const char *synthetic;
+	unsigned n, package[8], core[8];
+};
+
+static const struct machine machines[] = {
+	{ "package:1 core:4 pu:2(indexes=0,4,1,5,2,6,3,7)", 8,
+	  { 0 }, { 0, 1, 2, 3, 0, 1, 2, 3 } },
+	{ "package:1 core:2 pu:2", 4, { 0 }, { 0, 0, 1, 1 } },
+	{ "package:2 core:2 pu:2(indexes=0,4,2,6,1,5,3,7)", 8,
+	  { 0, 1, 0, 1, 0, 1, 0, 1 }, { 0, 0, 1, 1, 0, 0, 1, 1 } },
+	{ "package:2 numa:2 core:1 pu:2", 8,
+	  { 0, 0, 0, 0, 1, 1, 1, 1 }, { 0, 0, 1, 1, 0, 0, 1, 1 } },
+	{ "package:1 pu:4", 4, { 0 }, { 0, 1, 2, 3 } },
+};
+
+/* All CPUs, or a part with holes: hwloc's order is the one of the recorded tree. */
+START_TEST(hwloc_says_the_same)
+{
+	static const unsigned part[] = { 3, 1, 2 };
+	const struct machine *m = &machines[_i / 2];
+	const unsigned *in = _i % 2 ? part : NULL;
+	size_t n = in ? 3 : m->n;
+	unsigned cpus[MOST], i;
+	int spread;
+
+	setenv("HWLOC_SYNTHETIC", m->synthetic, 1);
+	for (i = 0; i < m->n; i++)
+		put_cpu(i, m->package[i], m->core[i]);
+	for (spread = 0; spread < 2; spread++) {
+		for (i = 0; i < n; i++)
+			cpus[i] = in ? in[i] : i;
+		ck_assert_int_eq(fp_topology_order(tree, spread, cpus, n), 0);
+		expect_of("", spread, in, n, cpus);
+	}
+	unsetenv("HWLOC_SYNTHETIC");
+}
+END_TEST
+
+/* Cores of one cache lie side by side there, and are not numbered so: the kernel's ids do not tell. */
+START_TEST(hwloc_knows_caches)
+{
+	static const unsigned compact[] = { 0, 2, 1, 3 }, spread[] = { 0, 2, 1, 3 };
+
+	setenv("HWLOC_SYNTHETIC", "package:1 l3:2 core:2 pu:1(indexes=0,2,1,3)", 1);
+	expect_of("", false, NULL, 4, compact);
+	expect_of("", true, NULL, 4, spread);
+	unsetenv("HWLOC_SYNTHETIC");
+}
+END_TEST
+
+/* CPUs that it does not know, or a machine that it can't make out: the kernel is asked. */
+START_TEST(hwloc_does_not_know)
+{
+	size_t n;
+	unsigned *cpus = fp_cpus_list(&n);
+
+	ck_assert_ptr_nonnull(cpus);
+	setenv("HWLOC_SYNTHETIC", "package:1 pu:1(indexes=4000)", 1);
+	ck_assert_int_eq(fp_topology_order("", true, cpus, n), 0);
+	unsetenv("HWLOC_SYNTHETIC");
+	free(cpus);
+}
+END_TEST
+
+#endif
+
 int main(void)
 {
 	Suite *suite = suite_create("topology");
@@ -175,6 +252,12 @@ int main(void)
 	tcase_add_test(tc, dies);
 	tcase_add_test(tc, part_of_a_machine);
 	tcase_add_test(tc, nothing_or_nonsense);
+#ifdef HAVE_HWLOC
+	tcase_add_loop_test(tc, hwloc_says_the_same, 0,
+			    2 * (int)(sizeof(machines) / sizeof(machines[0])));
+	tcase_add_test(tc, hwloc_knows_caches);
+	tcase_add_test(tc, hwloc_does_not_know);
+#endif
 
 	tc = test_case(suite, "machine");
 	tcase_add_loop_test(tc, this_machine, 0, 2);
