@@ -28,7 +28,7 @@
 #define FREE_PART	8u	/* a slab serves again when this part of it is free */
 
 /* Who allocates in no item. */
-static const struct fp_worker nobody = { .pos = FP_POS_NONE };
+static const struct fp_worker nobody = { .base = { .pos = FP_POS_NONE } };
 
 void fp_heap_open(struct fp_heap *h, const struct fp_heap_place *at, uint32_t id,
 		  const struct fp_worker *me)

@@ -566,7 +566,7 @@ START_TEST(a_limit_holds_for_what_an_item_maps)
 	ck_assert_int_eq(forkpool_map(pool, map_that_hangs, NULL, 0, NULL, 0, 2, &opts),
 			 -FORKPOOL_ETIMEDOUT);
 	ck_assert_int_lt(now_ms() - begin, CAP_MS);
-	fill(in, COUNT);
+	board_begin(in, COUNT);
 	ck_assert_int_eq(FORKPOOL_MAP(pool, item, in, out, COUNT), 0);
 	forkpool_destroy(pool);
 }
@@ -586,7 +586,7 @@ START_TEST(a_killed_job_takes_what_its_items_map)
 	ck_assert_int_eq(forkpool_job_kill(job), 0);
 	ck_assert_int_eq(forkpool_job_wait(job, CAP_MS * MS), -FORKPOOL_ECANCELED);
 	forkpool_job_free(job);
-	fill(in, COUNT);
+	board_begin(in, COUNT);
 	ck_assert_int_eq(FORKPOOL_MAP(pool, item, in, out, COUNT), 0);
 	forkpool_destroy(pool);
 }

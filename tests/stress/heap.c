@@ -173,7 +173,7 @@ static bool strike(uint32_t id)
 		return false;
 	/* A death outside of items counts towards breaking the pool. */
 	if (fp_load_rlx(&w->pid) == pid && fp_load_rlx(&w->state) == FP_WORKER_READY &&
-	    fp_recover_busy(&s.pool->crew, id) && fp_load_rlx(&w->pos) != FP_POS_NONE) {
+	    fp_recover_busy(&s.pool->crew, id) && fp_load_rlx(&w->base.pos) != FP_POS_NONE) {
 		atomic_fetch_add(&s.deadly, 1);
 		hit = fp_sys.pidfd_kill(fd, SIGKILL) == 0;
 	}
