@@ -522,6 +522,49 @@ START_TEST(there_is_an_end)
 }
 END_TEST
 
+/* ---- On the workers ------------------------------------------------------------------------ */
+
+/* Comes to an end only when another item of the same map has begun. */
+static int meet(void *arg, const void *in, void *out)
+{
+	atomic_int *here = arg;
+	int64_t until = now_ms() + HANG_S * 1000;
+
+	(void)in;
+	(void)out;
+	atomic_fetch_add(here, 1);
+	while (atomic_load(here) < 2) {
+		if (now_ms() > until)
+			return ETIMEDOUT;
+		sleep_ms(1);
+	}
+	return 0;
+}
+
+static int map_meeting(void *arg, const void *in, void *out)
+{
+	FORKPOOL_JOB_OPTS(opts, .arg = arg, .chunk = 1);
+
+	(void)in;
+	(void)out;
+	return forkpool_map(forkpool_current(), meet, NULL, 0, NULL, 0, 4, &opts) ? __LINE__ : 0;
+}
+
+/* The host's map has one item, so the other worker can come from nowhere else. */
+START_TEST(nested_items_run_at_the_same_time)
+{
+	struct forkpool *pool;
+	atomic_int *here;
+
+	if (test_inline())
+		return;
+	pool = pool_new(2);
+	here = forkpool_shm_calloc(pool, 1, sizeof(*here));
+	check_items(pool, map_meeting, here, 1);
+	forkpool_destroy(pool);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("nest");
@@ -537,5 +580,6 @@ int main(void)
 	tcase_add_test(callers, threads_map_at_the_same_time);
 	tcase_add_test(callers, hooks_map);
 	tcase_add_test(callers, there_is_an_end);
+	tcase_add_test(callers, nested_items_run_at_the_same_time);
 	return test_main(suite);
 }
