@@ -455,6 +455,116 @@ START_TEST(hooks_map)
 }
 END_TEST
 
+/* ---- Too deep ------------------------------------------------------------------------------ */
+
+#define LEVELS_LEAST	500	/* that there must be ... */
+#define LEVELS_MOST	4000	/* ... and by then there must be an end, however many workers help */
+
+struct shaft {
+	atomic_uint deepest, refused, wrong;
+};
+
+static void note_depth(struct shaft *s, uint32_t level)
+{
+	unsigned deepest = atomic_load(&s->deepest);
+
+	while (deepest < level && !atomic_compare_exchange_weak(&s->deepest, &deepest, level))
+		;
+}
+
+/* Maps itself until the library says no; then that item fails, and all above it. */
+static int dig(void *arg, const void *in, void *out)
+{
+	struct shaft *s = arg;
+	uint32_t level = *(const uint32_t *)in, below = level + 1;
+	struct forkpool_status st = { 0 };
+	FORKPOOL_JOB_OPTS(opts, .arg = s, .status = &st);
+	int err;
+
+	(void)out;
+	note_depth(s, level);
+	if (level >= LEVELS_MOST)
+		return 0;
+	err = forkpool_map(forkpool_current(), dig, &below, sizeof(below), NULL, 0, 1, &opts);
+	if (err == -ELOOP)
+		atomic_fetch_add(&s->refused, 1);
+	else if (err != -FORKPOOL_EFAILED || st.outcome != FORKPOOL_ITEM_FAILED || st.code != ELOOP)
+		atomic_fetch_add(&s->wrong, 1);
+	return ELOOP;
+}
+
+static void check_end(struct forkpool *pool)
+{
+	struct shaft *s = forkpool_shm_calloc(pool, 1, sizeof(*s));
+	FORKPOOL_JOB_OPTS(opts, .arg = s);
+	uint32_t in[3] = { 1, 1, 1 };
+
+	ck_assert_int_eq(forkpool_map(pool, dig, in, sizeof(*in), NULL, 0, 3, &opts), -FORKPOOL_EFAILED);
+	ck_assert_uint_eq(s->refused, 3);
+	ck_assert_uint_eq(s->wrong, 0);
+	ck_assert_uint_ge(s->deepest, LEVELS_LEAST);
+	ck_assert_uint_lt(s->deepest, LEVELS_MOST);
+	forkpool_shm_free(pool, s);
+}
+
+START_TEST(there_is_an_end)
+{
+	struct forkpool *pool;
+	unsigned workers;
+
+	for (workers = 1; workers <= 3; workers++) {
+		pool = pool_new(workers);
+		check_end(pool);
+		check_trees(pool, (struct node){ .levels = 3, .width = 4 }, 8);
+		check_end(pool);
+		forkpool_destroy(pool);
+	}
+}
+END_TEST
+
+/* ---- On the workers ------------------------------------------------------------------------ */
+
+/* Comes to an end only when another item of the same map has begun. */
+static int meet(void *arg, const void *in, void *out)
+{
+	atomic_int *here = arg;
+	int64_t until = now_ms() + HANG_S * 1000;
+
+	(void)in;
+	(void)out;
+	atomic_fetch_add(here, 1);
+	while (atomic_load(here) < 2) {
+		if (now_ms() > until)
+			return ETIMEDOUT;
+		sleep_ms(1);
+	}
+	return 0;
+}
+
+static int map_meeting(void *arg, const void *in, void *out)
+{
+	FORKPOOL_JOB_OPTS(opts, .arg = arg, .chunk = 1);
+
+	(void)in;
+	(void)out;
+	return forkpool_map(forkpool_current(), meet, NULL, 0, NULL, 0, 4, &opts) ? __LINE__ : 0;
+}
+
+/* The host's map has one item, so the other worker can come from nowhere else. */
+START_TEST(nested_items_run_at_the_same_time)
+{
+	struct forkpool *pool;
+	atomic_int *here;
+
+	if (test_inline())
+		return;
+	pool = pool_new(2);
+	here = forkpool_shm_calloc(pool, 1, sizeof(*here));
+	check_items(pool, map_meeting, here, 1);
+	forkpool_destroy(pool);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("nest");
@@ -469,5 +579,7 @@ int main(void)
 	tcase_add_test(opts, mistakes_are_errors);
 	tcase_add_test(callers, threads_map_at_the_same_time);
 	tcase_add_test(callers, hooks_map);
+	tcase_add_test(callers, there_is_an_end);
+	tcase_add_test(callers, nested_items_run_at_the_same_time);
 	return test_main(suite);
 }
