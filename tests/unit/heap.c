@@ -45,7 +45,11 @@ static void scene_check(struct scene *s)
 
 static void scene_close(struct scene *s)
 {
+	uint32_t id;
+
 	scene_check(s);
+	for (id = 0; id < WORKERS; id++)
+		fp_heap_forget(&s->heaps[id]);
 	area_close(&s->x);
 }
 
@@ -77,6 +81,7 @@ static void die(struct scene *s, uint32_t id, bool lost)
 	const struct fp_note note = fp_note_of(&s->workers[id], id);
 	const struct fp_heap_place place = s->heaps[id].units->at;
 
+	fp_heap_forget(&s->heaps[id]);
 	fp_heap_mend(&s->nursery, id, lost ? &note : NULL);
 	scene_check(s);
 	fp_heap_open(&s->heaps[id], &place, id, &s->workers[id]);
@@ -272,6 +277,8 @@ START_TEST(the_host_believes_no_word)
 				fp_arena_free(s.x.arena, q);
 			}
 		fp_arena_largest(s.x.arena);
+		for (i = 0; i < WORKERS; i++)
+			fp_heap_forget(&s.heaps[i]);
 		area_close(&s.x);
 	}
 }
