@@ -130,6 +130,9 @@ static void *thread_main(void *arg)
 	struct fp_ctl *ctl = pool->crew.seg.ctl;
 	int err = fp_worker_run(self, &pool->crew, self->id, false);
 
+	/* No nursery comes for what it keeps. */
+	fp_heap_let_go(&self->heap);
+	fp_heap_forget(&self->heap);
 	if (err) {
 		fp_store_rlx(&ctl->start_error, err > 0 ? -err : err);
 		/* CTL-R5: as CTL-R3, by a thread whose hook refused; pairs with CTL-R2. */

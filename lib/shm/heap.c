@@ -21,11 +21,15 @@
 #include "shm/heap.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define LOOKS		64u	/* units looked at for a slab before a new one is made */
 #define TRIES		8	/* slabs, where others are faster */
 #define FREE_PART	8u	/* a slab serves again when this part of it is free */
+
+/* What one keeps before it has allocated: never written.  Who does not allocate pays no page for it. */
+static const struct fp_kept nothing[FP_SLAB_CLASSES];
 
 /* Who allocates in no item. */
 static const struct fp_worker nobody = { .base = { .pos = FP_POS_NONE } };
@@ -37,7 +41,7 @@ void fp_heap_open(struct fp_heap *h, const struct fp_heap_place *at, uint32_t id
 	fp_units_view(&h->own, at, id);
 	h->units = &h->own;
 	h->me = me;
-	h->last = h->kept;
+	h->last = h->kept = (struct fp_kept *)nothing;
 }
 
 void fp_heap_join(struct fp_heap *h, struct fp_units *units, pthread_mutex_t *lock)
@@ -46,7 +50,24 @@ void fp_heap_join(struct fp_heap *h, struct fp_units *units, pthread_mutex_t *lo
 	h->units = units;
 	h->lock = lock;
 	h->me = &nobody;
-	h->last = h->kept;
+	h->last = h->kept = (struct fp_kept *)nothing;
+}
+
+void fp_heap_forget(struct fp_heap *h)
+{
+	if (h->kept != nothing)
+		free(h->kept);
+	h->last = h->kept = (struct fp_kept *)nothing;
+}
+
+static bool kept_make(struct fp_heap *h)
+{
+	struct fp_kept *kept = h->kept == nothing ? calloc(FP_SLAB_CLASSES, sizeof(*kept)) : h->kept;
+
+	if (!kept)
+		return false;
+	h->last = h->kept = kept;
+	return true;
 }
 
 static void lock(struct fp_heap *h)
@@ -100,9 +121,13 @@ static uint32_t slab_next(struct fp_heap *h, uint32_t class, uint32_t least)
 static bool refill(struct fp_heap *h, uint32_t class)
 {
 	uint32_t least = (uint32_t)fp_max(fp_slab_objects(h->units, 0, class) / FREE_PART, 1), i;
-	struct fp_kept *s = &h->kept[class];
-	uint64_t was = s->handle;
+	struct fp_kept *s;
+	uint64_t was;
 
+	if (!kept_make(h))
+		return false;
+	s = &h->kept[class];
+	was = s->handle;
 	if (was && fp_slab_again(h->units, class, least, s))
 		return true;
 	lock(h);
@@ -120,11 +145,12 @@ static bool refill(struct fp_heap *h, uint32_t class)
 static void *small_alloc(struct fp_heap *h, uint32_t class)
 {
 	const struct fp_note note = fp_note_of(h->me, h->units->id);
-	struct fp_kept *s = &h->kept[class];
+	struct fp_kept *s;
 	void *p = NULL;
 	int i;
 
 	for (i = 0; i < TRIES && !p; i++) {
+		s = &h->kept[class];
 		if (fp_unlikely(s->note.run != note.run || s->note.pos != note.pos) && s->handle)
 			fp_slab_renew(s, &note);
 		if (fp_likely(s->handle))
@@ -215,7 +241,7 @@ void fp_heap_let_go(struct fp_heap *h)
 	uint64_t was;
 	int class;
 
-	for (class = 0; class < FP_SLAB_CLASSES; class++) {
+	for (class = 0; class < FP_SLAB_CLASSES && h->kept != nothing; class++) {
 		was = h->kept[class].handle;
 		h->kept[class] = (struct fp_kept){ 0 };
 		if (was)

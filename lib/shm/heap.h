@@ -15,8 +15,8 @@ struct fp_heap {
 	struct fp_units *units;
 	const struct fp_worker *me;	/* whose items allocate */
 	pthread_mutex_t *lock;		/* of the host's threads, for slabs that none of them keeps; else NULL */
-	struct fp_kept *last;		/* one of: */
-	struct fp_kept kept[FP_SLAB_CLASSES];
+	struct fp_kept *kept;		/* by class; zeros for all, until the first one */
+	struct fp_kept *last;		/* one of them */
 	uint32_t cursor[FP_SLAB_CLASSES];	/* units, where the search for another slab goes on */
 	struct fp_units own;		/* a worker's, which nobody shares */
 };
@@ -68,6 +68,9 @@ static inline bool fp_heap_quick_free(struct fp_heap *h, const void *ptr)
 
 /* Keeps no slab any more. */
 void fp_heap_let_go(struct fp_heap *h);
+
+/* Local memory only; what it keeps stays kept. */
+void fp_heap_forget(struct fp_heap *h);
 
 /* Gives back all empty slabs but those that somebody keeps. */
 void fp_heap_trim(struct fp_units *u);

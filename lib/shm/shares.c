@@ -115,6 +115,7 @@ void fp_shares_fini(struct fp_shares *s)
 	for (; share; share = next) {
 		next = share->next;
 		let_be(share->owner);
+		fp_heap_forget(&share->heap);
 		free(share);
 	}
 	s->list = NULL;

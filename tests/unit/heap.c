@@ -45,7 +45,11 @@ static void scene_check(struct scene *s)
 
 static void scene_close(struct scene *s)
 {
+	uint32_t id;
+
 	scene_check(s);
+	for (id = 0; id < WORKERS; id++)
+		fp_heap_forget(&s->heaps[id]);
 	area_close(&s->x);
 }
 
@@ -77,6 +81,7 @@ static void die(struct scene *s, uint32_t id, bool lost)
 	const struct fp_note note = fp_note_of(&s->workers[id], id);
 	const struct fp_heap_place place = s->heaps[id].units->at;
 
+	fp_heap_forget(&s->heaps[id]);
 	fp_heap_mend(&s->nursery, id, lost ? &note : NULL);
 	scene_check(s);
 	fp_heap_open(&s->heaps[id], &place, id, &s->workers[id]);
@@ -166,6 +171,41 @@ START_TEST(outside_of_items_nothing_is_lost)
 	for (i = 0; i < SIZES; i++)
 		ck_assert_int_eq(drop(&s.heaps[1], p[i]), 0);
 	ck_assert_uint_eq(counted(&s).used, 0);
+	scene_close(&s);
+}
+END_TEST
+
+/* Nothing of what others freed is lost, wherever the owner is killed while it takes that over. */
+START_TEST(a_harvest_cut_short_loses_nothing)
+{
+	enum { N = 40 };
+	struct fp_units *dead;
+	struct scene s;
+	uint32_t slab, k;
+	char *p[N];
+	int i;
+
+	scene_open(&s, 64 * MIB);
+	dead = s.heaps[0].units;
+	in_item(&s, 0, 1, 0);
+	for (i = 0; i < N; i++)
+		p[i] = give(&s.heaps[0], 100);
+	slab = (uint32_t)((p[0] - s.x.base) / WALL);
+	for (i = 0; i < N - 1; i++)
+		ck_assert_int_eq(drop(&s.heaps[1], p[i]), 0);
+	ck_assert_int_eq(drop(&s.heaps[0], p[0]), -EINVAL);
+	ck_assert_uint_eq(counted(&s).objects, 1);
+	/* The first word as between the two steps, the next one as before. */
+	fp_store_rlx(&fp_slab_record(dead, slab)->own[0], 0);
+	ck_assert_uint_eq(counted(&s).objects, 1);
+	ck_assert_int_eq(drop(&s.heaps[1], p[0]), -EINVAL);
+	in_item(&s, 0, 1, 1);
+	die(&s, 0, true);
+	ck_assert_uint_eq(counted(&s).objects, 1);
+	/* All but one can be had again. */
+	for (k = 0; k + 1 < WALL / 112; k++)
+		ck_assert_uint_eq((uint32_t)(((char *)give(&s.heaps[0], 100) - s.x.base) / WALL), slab);
+	ck_assert_uint_eq(counted(&s).objects, WALL / 112);
 	scene_close(&s);
 }
 END_TEST
@@ -272,6 +312,8 @@ START_TEST(the_host_believes_no_word)
 				fp_arena_free(s.x.arena, q);
 			}
 		fp_arena_largest(s.x.arena);
+		for (i = 0; i < WORKERS; i++)
+			fp_heap_forget(&s.heaps[i]);
 		area_close(&s.x);
 	}
 }
@@ -358,6 +400,7 @@ int main(void)
 	tcase_add_test(tc, a_lost_item_loses_what_it_allocated);
 	tcase_add_test(tc, an_item_that_has_ended_keeps_it);
 	tcase_add_test(tc, outside_of_items_nothing_is_lost);
+	tcase_add_test(tc, a_harvest_cut_short_loses_nothing);
 	tcase_add_test(tc, half_done_work_is_mended);
 	tcase_add_test(tc, slabs_serve_the_next_life);
 	tcase_add_test(tc, the_host_believes_no_word);
