@@ -294,9 +294,9 @@ static int init(struct forkpool *pool, const struct fp_pool_config *config)
 		err = keep_files(pool, config);
 	if (!err)
 		err = make_segment(seg, config);
-	if (!err)
-		fp_store_rlx(&seg->ctl->crew, config->workers);
 	if (!err) {
+		fp_store_rlx(&seg->ctl->crew, config->workers);
+		fp_segment_share(seg, &pool->event);
 		heap = fp_segment_heap(seg, true);
 		err = fp_arena_create(&pool->arena, &heap);
 	}

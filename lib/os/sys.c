@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -25,13 +24,13 @@
 
 #include "base/bits.h"
 #include "os/raw.h"
+#include "os/wait.h"
 
 /* struct timespec and off_t go to the kernel as they are. */
 _Static_assert(sizeof(long) == 8 && sizeof(off_t) == 8 && sizeof(time_t) == 8,
 	       "only 64-bit systems are known here");
 
 #define BIND_WORDS	128	/* 8,192 CPUs */
-#define NS_PER_S	1000000000
 #define MODE_PRIVATE	0600
 #define OWN_FIRST	32	/* signals of the C library's own */
 #define OWN_LAST	33
@@ -44,9 +43,6 @@ _Static_assert(sizeof(long) == 8 && sizeof(off_t) == 8 && sizeof(time_t) == 8,
 #else
 #define HAS_RSEQ	0
 #endif
-
-/* How long a wait for two words may miss a change of the second one. */
-#define BLIND_NS	(50 * (int64_t)1000000)
 
 /* The value of CALL, or -errno; errno stays as it was. */
 #define QUIET(call) __extension__ ({		\
@@ -233,19 +229,7 @@ static int64_t sys_clock(void)
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * NS_PER_S + ts.tv_nsec;
-}
-
-/* NS as the kernel wants it, not below 0; NULL for no limit. */
-static struct timespec *timespec_of(struct timespec *ts, int64_t ns)
-{
-	if (ns == FP_FOREVER)
-		return NULL;
-	if (ns < 0)
-		ns = 0;
-	ts->tv_sec = ns / NS_PER_S;
-	ts->tv_nsec = ns % NS_PER_S;
-	return ts;
+	return ts.tv_sec * FP_NS_PER_S + ts.tv_nsec;
 }
 
 /* -EINTR is for the caller, who alone knows what a signal means. */
@@ -260,96 +244,8 @@ static int sys_poll(struct pollfd *fds, nfds_t n, int64_t deadline)
 
 	if (deadline != FP_FOREVER)
 		deadline = deadline > 0 ? deadline - sys_clock() : 0;
-	left = timespec_of(&ts, deadline);
+	left = fp_timespec(&ts, deadline);
 	return fp_raw(SYS_ppoll, fds, n, left, NULL, 0);
-}
-
-/* 0, -EAGAIN (the word differs), -EINTR or -ETIMEDOUT. */
-static int sys_futex_wait(fp_a32 *word, uint32_t expected, int64_t deadline)
-{
-	struct timespec ts, *until = timespec_of(&ts, deadline);
-
-	return fp_raw(SYS_futex, word, FUTEX_WAIT_BITSET, expected,
-			     until, NULL, FUTEX_BITSET_MATCH_ANY);
-}
-
-static int sys_futex_wake(fp_a32 *word, int count)
-{
-	return fp_raw(SYS_futex, word, FUTEX_WAKE, count);
-}
-
-/* futex_waitv(2) and its argument, which older headers lack. */
-#define WAITV_NUMBER	449
-#define WAITV_SIZE_U32	2
-
-struct waitv {
-	uint64_t val;
-	uint64_t addr;
-	uint32_t flags;
-	uint32_t reserved;
-};
-
-static int waitv(const struct fp_wait *list, unsigned n, int64_t deadline)
-{
-	struct timespec ts, *until = timespec_of(&ts, deadline);
-	struct waitv all[FP_WAIT_MOST];
-	unsigned i;
-
-	if (n > FP_WAIT_MOST)
-		return -EINVAL;
-	for (i = 0; i < n; i++)
-		all[i] = (struct waitv){
-			.val = list[i].value,
-			.addr = (uintptr_t)list[i].word,
-			.flags = WAITV_SIZE_U32,
-		};
-	return fp_raw(WAITV_NUMBER, all, n, 0, until, CLOCK_MONOTONIC);
-}
-
-/*
- * Sleeps on the first word only and returns -EINTR after a short while, so that
- * the caller looks at all again.
- */
-static int wait_blind(const struct fp_wait *list, unsigned n, int64_t deadline)
-{
-	int64_t cut = fp_deadline(BLIND_NS);
-	unsigned i;
-	int err;
-
-	for (i = 1; i < n; i++)
-		if (fp_load_rlx(list[i].word) != list[i].value)
-			return -EAGAIN;
-	if (deadline <= cut)
-		return sys_futex_wait(list[0].word, list[0].value, deadline);
-	err = sys_futex_wait(list[0].word, list[0].value, cut);
-	return err == -ETIMEDOUT ? -EINTR : err;
-}
-
-/*
- * Which word was woken, from 0 on, else as futex_wait.  Without futex_waitv(2)
- * (Linux before 5.16, valgrind, a seccomp filter; found out by the first call)
- * a change of any word but the first is noticed with a delay.
- */
-static int sys_futex_wait_many(const struct fp_wait *list, unsigned n, int64_t deadline)
-{
-	static _Atomic bool missing;
-	int ret;
-
-	if (!fp_load_rlx(&missing)) {
-		ret = waitv(list, n, deadline);
-		if (ret != -ENOSYS && ret != -EPERM)
-			return ret;
-		fp_store_rlx(&missing, true);
-	}
-	return wait_blind(list, n, deadline);
-}
-
-static int sys_futex_wait_two(fp_a32 *a, uint32_t va, fp_a32 *b, uint32_t vb,
-			      int64_t deadline)
-{
-	const struct fp_wait two[] = { { a, va }, { b, vb } };
-
-	return sys_futex_wait_many(two, 2, deadline);
 }
 
 static int sys_yield(void)
@@ -536,10 +432,11 @@ static int sys_children(pid_t *list, int room)
 	.poll = sys_poll,				\
 	.getrlimit = sys_getrlimit,			\
 	.clock = sys_clock,				\
-	.futex_wait = sys_futex_wait,			\
-	.futex_wait_two = sys_futex_wait_two,		\
-	.futex_wait_many = sys_futex_wait_many,		\
-	.futex_wake = sys_futex_wake,			\
+	.futex_wait = fp_wait_one,			\
+	.futex_wait_two = fp_wait_two,			\
+	.futex_wait_many = fp_wait_many,		\
+	.futex_wait_exit = fp_wait_exit,		\
+	.futex_wake = fp_wait_wake,			\
 	.yield = sys_yield,				\
 	.move = sys_move,				\
 	.bind = sys_bind,				\

@@ -60,11 +60,16 @@ struct fp_sys {
 	int (*poll)(struct pollfd *fds, nfds_t n, int64_t deadline);
 	int (*getrlimit)(int what, struct rlimit *ret);
 
-	/* Time and sleep.  Deadlines are absolute, CLOCK_MONOTONIC; FP_FOREVER = none. */
+	/*
+	 * Time and sleep.  Deadlines are absolute, CLOCK_MONOTONIC; FP_FOREVER = none.
+	 * Waits return for no reason too, so their callers look again.  With semaphores
+	 * in the place of futexes (os/lot.c) these entries mean the same.
+	 */
 	int64_t (*clock)(void);
 	int (*futex_wait)(fp_a32 *word, uint32_t expected, int64_t deadline);
 	int (*futex_wait_two)(fp_a32 *a, uint32_t va, fp_a32 *b, uint32_t vb, int64_t deadline);
 	int (*futex_wait_many)(const struct fp_wait *list, unsigned n, int64_t deadline);
+	int (*futex_wait_exit)(fp_a32 *word, uint32_t expected, int64_t deadline);	/* which the kernel changes when a process ends */
 	int (*futex_wake)(fp_a32 *word, int count);		/* how many woke */
 	int (*yield)(void);					/* lets others on this CPU run */
 	int (*move)(void);					/* this thread to another of its CPUs; -EINVAL = it has no other */

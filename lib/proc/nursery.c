@@ -176,6 +176,8 @@ static int setup(struct nursery *n, const struct fp_nursery_args *args)
 	if (n->signals < 0)
 		return n->signals;
 	err = make_tables(n);
+	if (!err)
+		err = fp_segment_settle(&n->crew->seg);
 	return err ? err : hold_life(n);
 }
 
@@ -304,6 +306,8 @@ static void start_worker(struct nursery *n, uint32_t id)
 			fp_sys.close(n->host);
 		fp_sys.close(n->control);
 		fp_sys.close(n->signals);
+		if (fp_segment_settle(&n->crew->seg))
+			_exit(1);
 		fp_worker_process(n->crew, id, self);
 	}
 	if (pid < 0 && !later) {
@@ -445,6 +449,7 @@ static void worker_ended(struct nursery *n, uint32_t id, const siginfo_t *info)
 	n->alive--;
 	child->state = CHILD_NONE;
 	fp_idle_forget(n->ctl, id);
+	fp_segment_bury(&n->crew->seg, child->pid);
 	fp_staff_gone(&n->staff, id);
 	kill_orphans(n);
 	/* Workers may see the stop, and leave, before its command has come here. */

@@ -45,6 +45,7 @@
 
 #include "os/raw.h"
 #include "os/sys.h"
+#include "os/wait.h"
 #include "task/job.h"
 
 /* ThreadSanitizer's runtime can't live in two processes that share memory. */
@@ -116,7 +117,7 @@ static FP_UNKNOWN_STACK void keep(struct fp_spawn *s)
 
 	/* SPAWN-K1: after nursery_pid; from here on the creator runs; pairs with SPAWN-K2. */
 	fp_store_sc(&s->keeper, FORKED);
-	fp_raw(SYS_futex, &s->keeper, FUTEX_WAKE, 1);
+	fp_wait_wake_raw(&s->keeper);
 	fp_raw(SYS_close_range, 0, ~0u);
 	if (nursery > 0) {
 		fp_raw(SYS_prctl, PR_SET_NAME, "fp-keeper");
@@ -176,7 +177,7 @@ static int start_keeper(struct fp_spawn *s)
 	s->keeper_pid = pid;
 	/* SPAWN-K2: FORKED, or 0 if the keeper was killed first; pairs with SPAWN-K1. */
 	while ((word = fp_load_acq(&s->keeper)) == (uint32_t)pid)
-		fp_sys.futex_wait(&s->keeper, word, FP_FOREVER);
+		fp_sys.futex_wait_exit(&s->keeper, word, FP_FOREVER);
 	if (word == 0 && s->nursery_pid == 0)
 		return -ESRCH;
 	return s->nursery_pid < 0 ? (int)s->nursery_pid : 0;
@@ -357,7 +358,7 @@ int fp_spawn_wait(struct fp_spawn *s, int64_t deadline)
 			fp_sys.futex_wake(word, INT_MAX);
 			return 0;
 		}
-		if (fp_sys.futex_wait(word, w, deadline) == -ETIMEDOUT)
+		if (fp_sys.futex_wait_exit(word, w, deadline) == -ETIMEDOUT)
 			return -ETIMEDOUT;
 	}
 }

@@ -6,6 +6,7 @@
  *
  *	struct fp_ctl                       one, at offset 0; describes itself
  *	struct fp_worker [workers]
+ *	parking lot                         only where semaphores stand in for futexes: os/lot.c
  *	slot [FP_SLOTS], for jobs of the host, each:
  *		struct fp_job               a job's word and description
  *		struct fp_region [ids]      0 the root; then tops; then sub-regions
@@ -395,7 +396,7 @@ struct fp_geometry {
 	uint32_t own;			/* sub-regions of each worker */
 	uint32_t spares;		/* sub-regions of the nursery */
 	uint32_t ids;			/* 1 + tops + own * workers + spares */
-	size_t worker_off, slot_off, slot_stride;
+	size_t worker_off, lot_off, slot_off, slot_stride;
 	size_t nest_off, nest_stride, frame_off;
 	size_t region_off, root_off, top_off;	/* inside a slot; the subs' words lie behind the tops' */
 	size_t heap_off;		/* the heap's words; known with the arena's size */

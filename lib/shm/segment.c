@@ -29,12 +29,14 @@
 #include <forkpool.h>
 
 #include "os/sys.h"
+#include "os/wait.h"
 
 #define HUGE		((size_t)2 << 20)
 #define SHM_DIR		"/dev/shm"
 #define OWN_SUBS	4u	/* sub-regions of a worker; half of it for very many */
 #define SPARES_BASE	64u
 #define SPARES_EACH	2u
+#define HOST_SLEEPERS	64u	/* threads of the host that sleep at the same time, where that takes room */
 
 static size_t place(size_t *end, size_t size)
 {
@@ -68,6 +70,7 @@ void fp_geometry_init(struct fp_geometry *geo, uint32_t workers)
 	end = 0;
 	place(&end, sizeof(struct fp_ctl));
 	geo->worker_off = place(&end, workers * sizeof(struct fp_worker));
+	geo->lot_off = place(&end, fp_lot_size(workers + HOST_SLEEPERS));
 	geo->slot_off = fp_round_up(end, FP_PAGE);
 	geo->nest_off = geo->slot_off + FP_SLOTS * geo->slot_stride;
 	geo->frame_off = geo->nest_off + FP_NESTED * geo->nest_stride;
@@ -242,7 +245,41 @@ int fp_segment_create(struct fp_segment *seg, uint32_t workers, size_t arena_siz
 	if (backing && backing->huge)
 		fp_sys.advise(seg->arena, seg->arena_size, MADV_HUGEPAGE);
 	describe(seg);
-	return 0;
+	err = fp_segment_settle(seg);
+	if (err)
+		fp_segment_destroy(seg);
+	return err;
+}
+
+static struct fp_lot lot_of(const struct fp_segment *seg)
+{
+	return (struct fp_lot){
+		.mem = (char *)seg->ctl + seg->geo.lot_off,
+		.sleepers = seg->geo.workers + HOST_SLEEPERS,
+		.base = seg->ctl,
+		.size = seg->geo.ctl_size,
+	};
+}
+
+int fp_segment_settle(const struct fp_segment *seg)
+{
+	const struct fp_lot lot = lot_of(seg);
+
+	return fp_lot_open(&lot);
+}
+
+void fp_segment_share(const struct fp_segment *seg, const fp_a32 *word)
+{
+	const struct fp_lot lot = lot_of(seg);
+
+	fp_lot_share(&lot, word);
+}
+
+void fp_segment_bury(const struct fp_segment *seg, pid_t pid)
+{
+	const struct fp_lot lot = lot_of(seg);
+
+	fp_lot_bury(&lot, pid);
 }
 
 static void unmap(struct fp_segment *seg, void *from, size_t size)
@@ -258,6 +295,12 @@ static void unmap(struct fp_segment *seg, void *from, size_t size)
 
 void fp_segment_destroy(struct fp_segment *seg)
 {
+	struct fp_lot lot;
+
+	if (seg->ctl) {
+		lot = lot_of(seg);
+		fp_lot_close(&lot);
+	}
 	unmap(seg, seg->ctl, seg->geo.ctl_size + seg->arena_size);
 }
 

@@ -46,6 +46,16 @@ void fp_segment_destroy(struct fp_segment *seg);
 /* The same in a child forked later, where the control part is not mapped: something else may lie there. */
 void fp_segment_forget(struct fp_segment *seg);
 
+/*
+ * Where semaphores stand in for futexes (os/wait.h), and nothing elsewhere: this
+ * process, which inherited the segment, is to sleep and wake here as well; a word
+ * of its own is waited for together with words in here; a process that could sleep
+ * here has died.
+ */
+int fp_segment_settle(const struct fp_segment *seg);
+void fp_segment_share(const struct fp_segment *seg, const fp_a32 *word);
+void fp_segment_bury(const struct fp_segment *seg, pid_t pid);
+
 /* Takes room in the file for a slot of the host, before its first job.  0 or -ENOMEM ... */
 int fp_segment_take_slot(struct fp_segment *seg, uint32_t slot);
 

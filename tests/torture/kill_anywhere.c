@@ -408,7 +408,8 @@ static bool go_to_start(void)
 	trace_arm(t, h.path->start);
 	if (h.path->publish == FIRST)
 		publish();
-	else
+	/* In the nursery's place, too: under trace it does not see that another one is stopped, to which a wake-up may have gone. */
+	if (h.path->publish != FIRST || h.path->alone)
 		fp_wake_all(h.seg->ctl);
 	return trace_await(t, h.path->alone ? CAP_MS : h.path->helped ? HELPED_MS : PASS_MS);
 }

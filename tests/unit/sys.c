@@ -352,7 +352,7 @@ START_TEST(clones_are_not_seen_by_plain_waits)
 	ck_assert_int_gt(pid, 0);
 	while ((seen = fp_load_sc(&tid)) != 0) {
 		ck_assert_int_eq(seen, pid);
-		fp_sys.futex_wait(&tid, seen, FP_FOREVER);
+		fp_sys.futex_wait_exit(&tid, seen, FP_FOREVER);
 	}
 	ck_assert_int_eq(fp_sys.wait(P_ALL, 0, &info, WEXITED), -ECHILD);
 	check_exit(pid, __WCLONE);
