@@ -418,7 +418,7 @@ struct forkpool_job_opts {
  *          retries with in and out that overlap; an arg that workers can't see;
  *          a child that the program forked calls; a negative limit
  * -ENOTSUP limits in time where there is no process to kill
- * -ELOOP   1,023 maps lie around this one already
+ * -ELOOP   1,024 maps lie around this one already
  * -EAGAIN  inside an item, with limits in time: 64 such maps are under way
  * -E2BIG   opts->sz too large; -ENOMEM  not one item fits the free arena
  * -FORKPOOL_ECLOSED, -FORKPOOL_EBROKEN
