@@ -78,6 +78,7 @@ struct sleeper {
 struct shared {
 	FP_ALIGNED fp_a32 turnstile;	/* a meeting point (I1); its value means nothing */
 	fp_a32 high;			/* places from here on were never taken; raised by sleepers, read by who wakes */
+	fp_a32 first;			/* where who wakes some, not all, begins to look: each in turn; by who wakes */
 	struct sleeper sleepers[];
 };
 
@@ -433,14 +434,17 @@ int fp_wait_wake(fp_a32 *word, int count)
 	const struct fp_lot lot = lot_of(word);
 	struct shared *shared = lot.mem;
 	struct sleeper *sleepers;
+	uint32_t high, i, first = fp_load_rlx(&shared->first);
+	bool all = count == INT_MAX;
 	int saved = errno, woken = 0;
-	uint32_t high, i;
 
 	/* LOT-T1 */
 	fp_add_sc(&shared->turnstile, 1);
 	sleepers = sleepers_of(&lot, &high);
+	if (!all)
+		fp_store_rlx(&shared->first, first + 1);
 	for (i = 0; i < high && woken < count; i++)
-		woken += wake_sleeper(&sleepers[i], word, count == INT_MAX);
+		woken += wake_sleeper(&sleepers[(first % high + i) % high], word, all);
 	errno = saved;
 	return woken;
 }
