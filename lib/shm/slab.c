@@ -222,7 +222,8 @@ void fp_slab_adopt(struct fp_units *u, uint32_t i, uint32_t class, struct fp_kep
 		.size = classes[class].size,
 		.inverse = classes[class].inverse,
 		.objects = fp_slab_objects(u, i, class),
-		.note = { UINT64_MAX, FP_POS_NONE },	/* nobody's, so the first one is written */
+		/* If that is the item at work, it has allocated here before, and what is fresh stays so. */
+		.note = { fp_load_rlx(&fp_slab_record(u, i)->run), fp_load_rlx(&fp_slab_record(u, i)->pos) },
 	};
 	rewind_words(s);
 	harvest(s);

@@ -210,6 +210,31 @@ START_TEST(a_harvest_cut_short_loses_nothing)
 }
 END_TEST
 
+/* What an item allocated before it let the slab go is still known when it allocates there again. */
+START_TEST(a_slab_that_is_taken_again_loses_nothing)
+{
+	enum { N = 80, MORE = 400 };
+	char *p[N], *q;
+	struct scene s;
+	int i, again = 0;
+
+	scene_open(&s, 64 * MIB);
+	in_item(&s, 0, 1, 0);
+	for (i = 0; i < N; i++)
+		p[i] = give(&s.heaps[0], 4096);
+	for (i = 0; i < 8; i++)
+		ck_assert_int_eq(drop(&s.heaps[1], p[i]), 0);
+	for (i = 0; i < MORE; i++) {
+		q = give(&s.heaps[0], 4096);
+		again += ((uintptr_t)q ^ (uintptr_t)p[0]) < WALL;
+	}
+	ck_assert_int_gt(again, 0);
+	die(&s, 0, true);
+	ck_assert_uint_eq(counted(&s).used, 0);
+	scene_close(&s);
+}
+END_TEST
+
 /* Each state in which a death may leave a unit. */
 START_TEST(half_done_work_is_mended)
 {
@@ -401,6 +426,7 @@ int main(void)
 	tcase_add_test(tc, an_item_that_has_ended_keeps_it);
 	tcase_add_test(tc, outside_of_items_nothing_is_lost);
 	tcase_add_test(tc, a_harvest_cut_short_loses_nothing);
+	tcase_add_test(tc, a_slab_that_is_taken_again_loses_nothing);
 	tcase_add_test(tc, half_done_work_is_mended);
 	tcase_add_test(tc, slabs_serve_the_next_life);
 	tcase_add_test(tc, the_host_believes_no_word);
