@@ -12,8 +12,8 @@ int fp_wait_one(fp_a32 *word, uint32_t expected, int64_t deadline)
 {
 	struct timespec ts, *until = fp_timespec(&ts, deadline);
 
-	return fp_raw(SYS_futex, word, FUTEX_WAIT_BITSET, expected,
-			     until, NULL, FUTEX_BITSET_MATCH_ANY);
+	return fp_raw(SYS_futex, word, FUTEX_WAIT_BITSET, expected, until, NULL,
+		      FUTEX_BITSET_MATCH_ANY);
 }
 
 /* The kernel wakes who waits for such a word. */
