@@ -14,7 +14,7 @@
  * I3 The items' limits end no later than that of the item which maps, so that a
  *    worker that is killed for that one is not kept waiting for by its items.
  *
- * Ordering pairs.  IDLE-S3/IDLE-W2 (asleep and published), JOB-W3/JOB-D1 (asleep
+ * Ordering pairs.  IDLE-S1/IDLE-W2 (asleep and published), JOB-W3/JOB-D1 (asleep
  * and done).
  *
  * Progress.  What it waits for is at work in other workers, none of which waits
@@ -63,7 +63,7 @@ static bool claim_descendant(struct nest *n, struct fp_chunk *chunk)
 	uint32_t i, slot;
 
 	for (i = FP_SLOTS / 64; i < FP_SLOT_MAP; i++) {
-		/* JOB-A3: as JOB-A2, with IDLE-S3; pairs with JOB-A1. */
+		/* JOB-A3: as JOB-A2, with IDLE-S1; pairs with JOB-A1. */
 		active = fp_load_sc(&c->seg->ctl->active[i]);
 		for (; active; active &= active - 1) {
 			slot = i * 64 + (uint32_t)__builtin_ctzll(active);

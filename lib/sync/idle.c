@@ -37,32 +37,55 @@ static uint64_t bit(uint32_t id)
 	return (uint64_t)1 << (id % 64);
 }
 
-void fp_hungry_set(struct fp_ctl *ctl, uint32_t id)
+static void set_bit(fp_a64 *map, uint32_t id)
 {
 	/* IDLE-H1: a hint; sc only because an or has no cheaper form on x86; pairs with IDLE-H2. */
-	fp_or_sc(&ctl->hungry[id / 64], bit(id));
+	fp_or_sc(&map[id / 64], bit(id));
+}
+
+static void clear_bit(fp_a64 *map, uint32_t id)
+{
+	/* IDLE-H2: takes back what IDLE-H1 or IDLE-S1 said; pairs with IDLE-H1. */
+	fp_and_sc(&map[id / 64], ~bit(id));
+}
+
+static uint32_t prepare(fp_a64 *asleep, fp_a32 *event, uint32_t id)
+{
+	/* IDLE-E1: read before the bit is set and before the last look, so that a wake-up after either changes it; pairs with IDLE-E2. */
+	uint32_t ticket = fp_load_sc(event);
+
+	/* IDLE-S1: the bit before the last look for work; else the publisher may miss us and we its work; pairs with IDLE-W1 and IDLE-W2. */
+	fp_or_sc(&asleep[id / 64], bit(id));
+	return ticket;
+}
+
+static void raise_and_wake(fp_a32 *event, int n)
+{
+	/* IDLE-E2: before the wake, so that a sleeper on its way in does not sleep; pairs with IDLE-E1. */
+	fp_add_sc(event, 1);
+	fp_sys.futex_wake(event, n);
+}
+
+/* ---- Without an item ---------------------------------------------------------------- */
+
+void fp_hungry_set(struct fp_ctl *ctl, uint32_t id)
+{
+	set_bit(ctl->hungry, id);
 }
 
 void fp_hungry_clear(struct fp_ctl *ctl, uint32_t id)
 {
-	/* IDLE-H2: takes back what IDLE-H1 said; pairs with IDLE-H1. */
-	fp_and_sc(&ctl->hungry[id / 64], ~bit(id));
+	clear_bit(ctl->hungry, id);
 }
 
 uint32_t fp_park_prepare(struct fp_ctl *ctl, uint32_t id)
 {
-	/* IDLE-E1: read before the bit is set and before the last look, so that a wake-up after either changes it; pairs with IDLE-E2. */
-	uint32_t ticket = fp_load_sc(&ctl->event);
-
-	/* IDLE-S1: the bit before the last look for work; else the publisher may miss us and we its work; pairs with IDLE-W1. */
-	fp_or_sc(&ctl->asleep[id / 64], bit(id));
-	return ticket;
+	return prepare(ctl->asleep, &ctl->event, id);
 }
 
 void fp_park_cancel(struct fp_ctl *ctl, uint32_t id)
 {
-	/* IDLE-S2: takes back IDLE-S1; pairs with IDLE-W1. */
-	fp_and_sc(&ctl->asleep[id / 64], ~bit(id));
+	clear_bit(ctl->asleep, id);
 }
 
 void fp_park(struct fp_ctl *ctl, uint32_t id, uint32_t ticket)
@@ -82,32 +105,18 @@ static unsigned count_asleep(struct fp_ctl *ctl, uint32_t workers)
 	return n;
 }
 
-static void raise_and_wake(struct fp_ctl *ctl, int n)
-{
-	/* IDLE-E2: before the wake, so that a sleeper on its way in does not sleep; pairs with IDLE-E1. */
-	fp_add_sc(&ctl->event, 1);
-	fp_sys.futex_wake(&ctl->event, n);
-}
-
 void fp_wake_workers(struct fp_ctl *ctl, uint32_t workers, uint64_t n)
 {
 	unsigned asleep = count_asleep(ctl, workers);
 
 	if (asleep)
-		raise_and_wake(ctl, (int)fp_min(asleep, n));
-}
-
-static void wake_all_waiting(struct fp_ctl *ctl)
-{
-	/* IDLE-E4: as IDLE-E2; pairs with IDLE-E3. */
-	fp_add_sc(&ctl->nest_event, 1);
-	fp_sys.futex_wake(&ctl->nest_event, INT_MAX);
+		raise_and_wake(&ctl->event, (int)fp_min(asleep, n));
 }
 
 void fp_wake_all(struct fp_ctl *ctl)
 {
-	raise_and_wake(ctl, INT_MAX);
-	wake_all_waiting(ctl);
+	raise_and_wake(&ctl->event, INT_MAX);
+	raise_and_wake(&ctl->nest_event, INT_MAX);
 }
 
 void fp_idle_forget(struct fp_ctl *ctl, uint32_t id)
@@ -122,30 +131,22 @@ void fp_idle_forget(struct fp_ctl *ctl, uint32_t id)
 
 void fp_waiting_set(struct fp_ctl *ctl, uint32_t id)
 {
-	/* IDLE-H3: as IDLE-H1; pairs with IDLE-H4. */
-	fp_or_sc(&ctl->waiting[id / 64], bit(id));
+	set_bit(ctl->waiting, id);
 }
 
 void fp_waiting_clear(struct fp_ctl *ctl, uint32_t id)
 {
-	/* IDLE-H4: takes back what IDLE-H3 said; pairs with IDLE-H3. */
-	fp_and_sc(&ctl->waiting[id / 64], ~bit(id));
+	clear_bit(ctl->waiting, id);
 }
 
 uint32_t fp_nest_park_prepare(struct fp_ctl *ctl, uint32_t id)
 {
-	/* IDLE-E3: as IDLE-E1; pairs with IDLE-E4. */
-	uint32_t ticket = fp_load_sc(&ctl->nest_event);
-
-	/* IDLE-S3: as IDLE-S1; pairs with IDLE-W2. */
-	fp_or_sc(&ctl->nest_asleep[id / 64], bit(id));
-	return ticket;
+	return prepare(ctl->nest_asleep, &ctl->nest_event, id);
 }
 
 void fp_nest_park_cancel(struct fp_ctl *ctl, uint32_t id)
 {
-	/* IDLE-S4: takes back IDLE-S3; pairs with IDLE-W2. */
-	fp_and_sc(&ctl->nest_asleep[id / 64], ~bit(id));
+	clear_bit(ctl->nest_asleep, id);
 }
 
 void fp_nest_park(struct fp_ctl *ctl, uint32_t id, uint32_t ticket, fp_a64 *word,
@@ -161,9 +162,9 @@ void fp_wake_waiting(struct fp_ctl *ctl, uint32_t workers)
 	uint32_t i;
 
 	for (i = 0; i < (workers + 63) / 64; i++)
-		/* IDLE-W2: after the work was published (sc there); pairs with IDLE-S3. */
+		/* IDLE-W2: as IDLE-W1; pairs with IDLE-S1. */
 		if (fp_load_sc(&ctl->nest_asleep[i])) {
-			wake_all_waiting(ctl);
+			raise_and_wake(&ctl->nest_event, INT_MAX);
 			return;
 		}
 }

@@ -3,6 +3,7 @@
 #ifndef TESTS_API_H
 #define TESTS_API_H
 
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,6 +113,17 @@ static inline int child_end(pid_t pid)
 static inline int child_run(void (*body)(void *), void *arg)
 {
 	return child_end(child_start(body, arg));
+}
+
+/* Until it is so much, or more. */
+static inline void await_value(atomic_int *at, int value)
+{
+	int64_t until = now_ms() + HANG_S * 1000;
+
+	while (atomic_load(at) < value) {
+		ck_assert_msg(now_ms() < until, "%d stays %d", value, atomic_load(at));
+		sleep_ms(1);
+	}
 }
 
 #endif

@@ -151,4 +151,10 @@ static inline void check_trees(struct forkpool *pool, struct node n, size_t coun
 	free(out);
 }
 
+/* All is as if nothing had happened. */
+static inline void check_maps_work(struct forkpool *pool)
+{
+	check_trees(pool, (struct node){ .levels = 2, .width = 5 }, 10);
+}
+
 #endif

@@ -39,23 +39,6 @@ static void teardown(void)
 	shared_free(board, sizeof(*board));
 }
 
-static void wait_for(atomic_int *n, int least)
-{
-	int64_t until = now_ms() + HANG_S * 1000;
-
-	while (atomic_load(n) < least) {
-		if (now_ms() > until)
-			ck_abort_msg("hangs at %d of %d", atomic_load(n), least);
-		sleep_ms(1);
-	}
-}
-
-/* All is as if nothing had happened. */
-static void check_pool_works(void)
-{
-	check_trees(pool, (struct node){ .levels = 2, .width = 5 }, 10);
-}
-
 /* ---- Crashes ------------------------------------------------------------------------- */
 
 enum way { SEGFAULT, EXIT_3, ABORT, KILLED, WAYS };
@@ -217,7 +200,7 @@ START_TEST(a_crash_without_retries)
 			ck_assert_int_eq(run.result[BAD].code, expected[way].code);
 			ck_assert_uint_eq(run.result[BAD].attempts, 1);
 		}
-	check_pool_works();
+	check_maps_work(pool);
 }
 END_TEST
 
@@ -240,7 +223,7 @@ START_TEST(the_outer_item_has_retries)
 				ck_assert_int_eq(run.result[BAD].outcome, expected[way].outcome);
 			}
 		}
-	check_pool_works();
+	check_maps_work(pool);
 }
 END_TEST
 
@@ -262,7 +245,7 @@ START_TEST(the_nested_item_has_retries)
 			ck_assert_uint_eq(run.result[BAD].attempts, 2);
 			ck_assert_int_eq(run.result[BAD].sum, full_sum(BAD));
 		}
-	check_pool_works();
+	check_maps_work(pool);
 }
 END_TEST
 
@@ -285,7 +268,7 @@ START_TEST(both_have_retries)
 			ck_assert_uint_le(run.status[BAD].attempts + run.result[BAD].attempts,
 					  2 + (unsigned)deaths);
 		}
-	check_pool_works();
+	check_maps_work(pool);
 }
 END_TEST
 
@@ -307,7 +290,7 @@ START_TEST(a_crash_each_time)
 			ck_assert_int_eq(run.result[BAD].err, -FORKPOOL_ECRASHED);
 			ck_assert_uint_eq(run.result[BAD].attempts, nested + 1);
 		}
-	check_pool_works();
+	check_maps_work(pool);
 }
 END_TEST
 
@@ -408,21 +391,21 @@ START_TEST(a_cancel_is_seen_below)
 	int err;
 
 	ck_assert_int_eq(forkpool_map_async(pool, map_and_wait, NULL, 0, NULL, 0, 10, NULL, &job), 0);
-	wait_for(&board->arrived, 1);
+	await_value(&board->arrived, 1);
 	ck_assert_int_eq(forkpool_job_cancel(job), 0);
 	err = forkpool_job_wait(job, HANG_S * 1000 * MS);
 	ck_assert_msg(err == -FORKPOOL_ECANCELED || err == -FORKPOOL_EFAILED, "%s", forkpool_strerror(err));
 	ck_assert_int_ge(board->saw_cancel, 1);
 	ck_assert_int_eq(board->saw_cancel, board->arrived);
 	forkpool_job_free(job);
-	check_pool_works();
+	check_maps_work(pool);
 }
 END_TEST
 
 static void *terminate_when_at_work(void *unused)
 {
 	(void)unused;
-	wait_for(&board->arrived, 1);
+	await_value(&board->arrived, 1);
 	forkpool_terminate(pool);
 	return NULL;
 }
@@ -449,7 +432,7 @@ START_TEST(destroy_while_items_map)
 	int64_t begin;
 
 	ck_assert_int_eq(forkpool_map_async(pool, map_and_wait, NULL, 0, NULL, 0, 10, NULL, &job), 0);
-	wait_for(&board->arrived, 1);
+	await_value(&board->arrived, 1);
 	begin = now_ms();
 	forkpool_destroy(pool);
 	ck_assert_int_lt(now_ms() - begin, HANG_S * 1000);
@@ -526,7 +509,7 @@ START_TEST(the_host_dies_while_items_map)
 	pid_t host = child_start(host_of_maps, NULL);
 	int i;
 
-	wait_for(&board->arrived, 1);
+	await_value(&board->arrived, 1);
 	kill(host, SIGKILL);
 	ck_assert_int_eq(child_end(host), -SIGKILL);
 	for (i = 0; i < PIDS && board->pids[i]; i++)
@@ -562,7 +545,7 @@ START_TEST(a_child_of_an_item_may_try)
 	for (i = 0; i < 10; i++)
 		ck_assert_msg(st[i].outcome == FORKPOOL_ITEM_OK, "line %d", st[i].code);
 	ck_assert_int_eq(err, 0);
-	check_pool_works();
+	check_maps_work(pool);
 }
 END_TEST
 

@@ -23,22 +23,6 @@ static void teardown(void)
 	forkpool_destroy(pool);
 }
 
-static void wait_for(atomic_int *n, int least)
-{
-	int64_t until = now_ms() + HANG_S * 1000;
-
-	while (atomic_load(n) < least) {
-		if (now_ms() > until)
-			ck_abort_msg("hangs at %d of %d", atomic_load(n), least);
-		sleep_ms(1);
-	}
-}
-
-static void check_pool_works(void)
-{
-	check_trees(pool, (struct node){ .levels = 2, .width = 5 }, 10);
-}
-
 /* Ends by a signal only. */
 static int hang(void *arg, const void *in, void *out)
 {
@@ -105,7 +89,7 @@ START_TEST(a_limit_ends_all_below)
 			ck_assert_int_eq(h.out[i], 2 * i);
 		}
 		ck_assert_int_ge(*arrived, 1);
-		check_pool_works();
+		check_maps_work(pool);
 	}
 }
 END_TEST
@@ -117,7 +101,7 @@ START_TEST(a_deadline_ends_all_below)
 	hanging_init(&h);
 	h.opts.deadline = 100 * MS;
 	ck_assert_int_eq(hanging_map(&h), -FORKPOOL_ETIMEDOUT);
-	check_pool_works();
+	check_maps_work(pool);
 }
 END_TEST
 
@@ -132,12 +116,12 @@ START_TEST(a_killed_job_ends_all_below)
 		atomic_store(arrived, 0);
 		ck_assert_int_eq(forkpool_map_async(pool, map_and_hang_if_bad, h.in, sizeof(*h.in), h.out,
 						    sizeof(*h.out), OUTER, &h.opts, &job), 0);
-		wait_for(arrived, 1);
+		await_value(arrived, 1);
 		ck_assert_int_eq(forkpool_job_kill(job), 0);
 		ck_assert_int_eq(forkpool_job_wait(job, HANG_S * 1000 * MS), -FORKPOOL_ECANCELED);
 		ck_assert_int_eq(h.status[BAD].outcome, FORKPOOL_ITEM_CANCELLED);
 		forkpool_job_free(job);
-		check_pool_works();
+		check_maps_work(pool);
 	}
 }
 END_TEST

@@ -65,17 +65,6 @@ static struct forkpool *hooked_new(unsigned workers, uint64_t max_items)
 	return pool;
 }
 
-/* Or more. */
-static void await_value(atomic_int *at, int value)
-{
-	int64_t until = now_ms() + HANG_S * 1000;
-
-	while (atomic_load(at) < value) {
-		ck_assert_msg(now_ms() < until, "%d stays %d", value, atomic_load(at));
-		sleep_ms(1);
-	}
-}
-
 static void check_sums(const atomic_int *called, int sum)
 {
 	int i, found = 0;
