@@ -537,8 +537,9 @@ unsigned forkpool_worker_id(void);
 void *forkpool_worker_state(void);
 
 /*
- * Not 0 when the job of this item was cancelled, or the pool is being
- * terminated: a long item may end early.  Cheap: two loads.  0 outside.
+ * Not 0 when the job of this item was cancelled, or one whose item maps it, or
+ * the pool is being terminated: a long item may end early.  Cheap: a few loads.
+ * 0 outside.
  */
 int forkpool_cancelled(void);
 
