@@ -627,9 +627,6 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, board_open, board_close);
 	tcase_add_test(tc, bad_limits);
-	tcase_add_loop_test(tc, an_items_items_have_limits, 0, 12);
-	tcase_add_loop_test(tc, a_limit_holds_for_what_an_item_maps, 0, 4);
-	tcase_add_loop_test(tc, a_killed_job_takes_what_its_items_map, 0, 4);
 	tcase_add_loop_test(tc, no_limits_without_processes, FORKPOOL_THREADS, FORKPOOL_INLINE + 1);
 	if (!test_processes())
 		return test_main(suite);
@@ -653,5 +650,10 @@ int main(void)
 	tcase_add_test(tc, deadline_in_the_past);
 	tcase_add_test(tc, deadline_holds_for_all_pieces);
 	tcase_add_test(tc, deadline_for_ranges);
+	tc = test_case(suite, "inside an item");
+	tcase_add_checked_fixture(tc, board_open, board_close);
+	tcase_add_loop_test(tc, an_items_items_have_limits, 0, 12);
+	tcase_add_loop_test(tc, a_limit_holds_for_what_an_item_maps, 0, 4);
+	tcase_add_loop_test(tc, a_killed_job_takes_what_its_items_map, 0, 4);
 	return test_main(suite);
 }
