@@ -331,17 +331,29 @@ struct worker {
 	uint32_t splits;
 };
 
+static void count(const struct fp_claimer *c, uint64_t begin, uint64_t end)
+{
+	uint64_t i;
+
+	for (i = begin; i < end; i++)
+		fp_add_sc(&claims[FP_JOB_GEN(c->run)][i], 1);
+}
+
+/* What comes before a split is counted before it: with the split it is settled. */
 static void run_chunk(struct worker *w, struct fp_claimer *c, struct fp_chunk *chunk)
 {
-	uint64_t len = chunk->end - chunk->begin, i;
-	bool split = len > 1 && bare_random(&w->seed, 2) &&
-		     fp_claim_split(c, chunk, chunk->begin + 1 + bare_random(&w->seed, len - 1));
+	uint64_t len = chunk->end - chunk->begin, at = chunk->begin;
 
-	w->splits += split;
-	for (i = chunk->begin; i < chunk->end; i++)
-		fp_add_sc(&claims[FP_JOB_GEN(c->run)][i], 1);
-	if (!split)
-		fp_claim_finish(c, chunk);
+	if (len > 1 && bare_random(&w->seed, 2)) {
+		at += 1 + bare_random(&w->seed, len - 1);
+		count(c, chunk->begin, at);
+		if (fp_claim_split(c, chunk, at)) {
+			w->splits++;
+			return;
+		}
+	}
+	count(c, at, chunk->end);
+	fp_claim_finish(c, chunk);
 }
 
 /* Never waits for a job to be published, so it meets each in all states. */
