@@ -405,8 +405,8 @@ struct forkpool_job_opts {
  * that loses its worker takes with it the items below it on that worker's stack,
  * which wait, each by its own retries; what these had mapped is cancelled.  With
  * an item that is ended at its limit, what it had mapped ends too.  While 64 such
- * maps are under way, or there is no room to copy, or in a hook, the caller runs
- * all items itself, as a part of its own.
+ * maps are under way, or there is no room to copy, or in a hook, or before Linux
+ * 5.14, the caller runs all items itself, as a part of its own.
  *
  * Returns 0 when every item is ok, else the error of the first that is not:
  * -FORKPOOL_EFAILED, -FORKPOOL_ECRASHED, -FORKPOOL_ETIMEDOUT (also for one

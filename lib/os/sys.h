@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/statfs.h>
 #include <sys/types.h>
@@ -25,6 +26,11 @@
 #include "base/atomic.h"
 
 #define FP_FOREVER	INT64_MAX
+
+/* Linux 5.14; older headers lack it. */
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE	23
+#endif
 
 /* A futex and what it is expected to hold. */
 struct fp_wait {

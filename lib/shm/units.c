@@ -27,13 +27,8 @@
 #include "shm/units.h"
 
 #include <errno.h>
-#include <sys/mman.h>
 
 #include "os/sys.h"
-
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE	23
-#endif
 
 #define LARGE		((size_t)4 << 20)	/* arenas from here on have large units */
 #define LARGE_SHIFT	16

@@ -40,14 +40,8 @@
  */
 #include "task/nest.h"
 
-#include <sys/mman.h>
-
 #include "os/sys.h"
 #include "task/cancel.h"
-
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE	23
-#endif
 
 #define FRAMES_A_PAGE	(FP_PAGE / sizeof(struct fp_frame))
 
