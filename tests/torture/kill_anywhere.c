@@ -39,7 +39,9 @@
 #include "torture/scene.h"
 #include "trace.h"
 
-#define SAMPLES		8u		/* points of a path in the small form */
+#define SAMPLES		6u		/* points of a path in the small form ... */
+#define SAMPLES_LONG	3u		/* ... and of one of many steps, each of which costs some 40 us */
+#define LONG		2000
 /* Instrumented paths are ten times as long: then one in so many. */
 #ifdef __SANITIZE_ADDRESS__
 #define EACH		6
@@ -52,6 +54,7 @@
 #define PASS_MS		20		/* not alone, it may come too late to pass by */
 #define MOST_WORKERS	3u		/* of a path */
 #define HELPED_MS	100
+#define LOOK_MS		4
 #define SHORTS		4		/* points not reached in a row, and the path has ended */
 #define DEATHS		6u		/* of a pool: outside items, too many break it ... */
 #define DEATHS_IDLE	3u		/* ... sooner where the host settles all, and no worker makes progress */
@@ -400,6 +403,22 @@ static void release_others(void)
 			trace_release(&h.traces[id]);
 }
 
+/* It comes by before the job ends, or not at all. */
+static bool await_while_it_runs(struct trace *t)
+{
+	int64_t until = fp_sys.clock() + HELPED_MS * (int64_t)1000000;
+	bool done;
+
+	for (;;) {
+		done = fp_job_poll(h.seg, h.slot->index, h.slot->gen) == 0;
+		if (trace_await(t, LOOK_MS))
+			return true;
+		if (done || fp_sys.clock() > until)
+			return false;
+		trace_arm(t, h.path->start);
+	}
+}
+
 /* To the start of the path; false when the worker did not come by. */
 static bool go_to_start(void)
 {
@@ -411,7 +430,9 @@ static bool go_to_start(void)
 	/* In the nursery's place, too: under trace it does not see that another one is stopped, to which a wake-up may have gone. */
 	if (h.path->publish != FIRST || h.path->alone)
 		fp_wake_all(h.seg->ctl);
-	return trace_await(t, h.path->alone ? CAP_MS : h.path->helped ? HELPED_MS : PASS_MS);
+	if (h.path->helped)
+		return await_while_it_runs(t);
+	return trace_await(t, h.path->alone ? CAP_MS : PASS_MS);
 }
 
 /* Up to k steps; how many there were before the path ended. */
@@ -460,8 +481,8 @@ static int take(const struct path *p, unsigned k)
 	clear();
 	if (p->heap || p->nested)
 		heap_begin();
-	/* Another one after each miss. */
-	h.victim = (k + h.missed) % p->workers;
+	/* Another one after a miss, but not in step with who is woken first. */
+	h.victim = (k + h.missed + h.missed / 3) % p->workers;
 	seize_all();
 	if (!go_to_start()) {
 		trace_release(&h.traces[h.victim]);
@@ -620,12 +641,18 @@ static void walk(const struct path *p, int (*visit)(const struct path *p, unsign
 		len = n = visit(p, MOST_STEPS);
 	EXPECT(n >= 0, "%s", "no worker comes by");
 	if (!large())
-		stride = (unsigned)len / SAMPLES + 1;
-	/* Where others meddle the path is shorter at times. */
-	for (k = 0, misses = 0; misses < 100 && shorts < (p->alone ? 1 : SHORTS); k += stride) {
+		stride = (unsigned)len / (len > LONG ? SAMPLES_LONG : SAMPLES) + 1;
+	for (k = 0, misses = 0; misses < 100 && k < MOST_STEPS;) {
 		n = visit(p, k);
-		misses += n < 0;
-		shorts = n < 0 ? shorts : (unsigned)n < k ? shorts + 1 : 0;
+		if (n < 0) {
+			misses++;
+			continue;
+		}
+		shorts = (unsigned)n < k ? shorts + 1 : 0;
+		/* Where others meddle the path is shorter at times. */
+		if (shorts && (p->alone || k > (unsigned)len || shorts == SHORTS))
+			break;
+		k += stride;
 	}
 	if (large()) {
 		printf("%s, %u workers, %s: %d steps\n", p->name, p->workers,
