@@ -126,4 +126,19 @@ static inline void await_value(atomic_int *at, int value)
 	}
 }
 
+/* What the kernel says that a process does: T = it is stopped. */
+static inline char state_of(pid_t pid)
+{
+	char path[64], state = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	file = fopen(path, "r");
+	if (file && fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
+		state = 0;
+	if (file)
+		fclose(file);
+	return state;
+}
+
 #endif

@@ -241,21 +241,6 @@ START_TEST(idle_workers_are_replaced)
 }
 END_TEST
 
-/* What the kernel says that a process does: T = it is stopped. */
-static char state_of(pid_t pid)
-{
-	char path[64], state = 0;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	file = fopen(path, "r");
-	if (file && fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
-		state = 0;
-	if (file)
-		fclose(file);
-	return state;
-}
-
 /* Else it may still claim something first. */
 static void stop_and_wait(pid_t pid)
 {

@@ -435,6 +435,8 @@ START_TEST(a_stopped_worker_holds_up_its_own_chunk_only)
 	other = start_nothing(pool, 1000);
 	ck_assert_int_eq(forkpool_job_wait(other, HANG), 0);
 	forkpool_job_free(other);
+	while (state_of(atomic_load(&gate->open)) != 'T')
+		sleep_ms(1);
 	kill(atomic_load(&gate->open), SIGCONT);
 	/* It had started before the cancel, and was the only one. */
 	ck_assert_int_eq(forkpool_job_wait(job, HANG), 0);
