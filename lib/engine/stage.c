@@ -13,18 +13,24 @@
 #include "engine/async.h"
 #include "task/job.h"
 
+/* An item may run in the program itself, and map on a pool whose worker it is not. */
+static bool by_worker(const struct forkpool *pool)
+{
+	return fp_pool_caller(pool) == FP_CALLER_WORKER;
+}
+
 /* In the heap of whoever maps: a host thread, or an item's worker. */
 static int allocate(struct forkpool *pool, size_t size, void **ret)
 {
-	return fp_self ? fp_heap_alloc(&fp_self->heap, FP_LINE, size, ret, NULL)
-		       : fp_arena_alloc(pool->arena, FP_LINE, size, ret, NULL);
+	return by_worker(pool) ? fp_heap_alloc(&fp_self->heap, FP_LINE, size, ret, NULL)
+			       : fp_arena_alloc(pool->arena, FP_LINE, size, ret, NULL);
 }
 
 static void release(struct forkpool *pool, void *p)
 {
 	uint64_t pages;
 
-	if (fp_self)
+	if (by_worker(pool))
 		fp_heap_free(&fp_self->heap, p, &pages);
 	else
 		fp_arena_free(pool->arena, p);
@@ -115,7 +121,7 @@ static int stage_or_reap(struct forkpool *pool, const struct fp_map *m,
 {
 	int err = stage_piece(pool, m, st, n);
 
-	if (err == -ENOMEM && !fp_self && fp_async_reap(pool, false))
+	if (err == -ENOMEM && !by_worker(pool) && fp_async_reap(pool, false))
 		err = stage_piece(pool, m, st, n);
 	return err;
 }

@@ -580,6 +580,45 @@ START_TEST(nested_items_run_at_the_same_time)
 }
 END_TEST
 
+/* ---- Another pool ------------------------------------------------------------------------------- */
+
+static struct forkpool *other;
+
+static int twice(void *arg, const void *in, void *out)
+{
+	(void)arg;
+	*(int *)out = 2 * *(const int *)in;
+	return 0;
+}
+
+static int map_on_the_other(void *arg, const void *in, void *out)
+{
+	int x[COUNT], y[COUNT], i;
+
+	(void)arg;
+	(void)in;
+	(void)out;
+	count_in(x);
+	NEED(FORKPOOL_MAP(other, twice, x, y, COUNT) == 0);
+	for (i = 0; i < COUNT; i++)
+		NEED(y[i] == 2 * i);
+	return 0;
+}
+
+/* An item that runs in the program itself maps there as any thread of it. */
+START_TEST(an_item_maps_on_another_pool)
+{
+	FORKPOOL_OPTS(opts, .workers = 2, .mode = _i, .arena_size = 1 << 20);
+	struct forkpool *outer;
+
+	other = pool_new(2);
+	ck_assert_int_eq(forkpool_create(&outer, &opts), 0);
+	ck_assert_int_eq(forkpool_map(outer, map_on_the_other, NULL, 0, NULL, 0, 3, NULL), 0);
+	forkpool_destroy(outer);
+	forkpool_destroy(other);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("nest");
@@ -596,5 +635,6 @@ int main(void)
 	tcase_add_test(callers, hooks_map);
 	tcase_add_test(callers, there_is_an_end);
 	tcase_add_test(callers, nested_items_run_at_the_same_time);
+	tcase_add_loop_test(callers, an_item_maps_on_another_pool, FORKPOOL_THREADS, FORKPOOL_INLINE + 1);
 	return test_main(suite);
 }
