@@ -74,6 +74,7 @@ extern "C" {
 
 struct forkpool;
 struct forkpool_job;
+struct forkpool_group;
 
 /* Errors of our own, beside errno's.  Calls return them negated. */
 enum {
@@ -190,6 +191,12 @@ struct forkpool_opts {
 	int huge_pages;		/* 0 = as the system is set up; 1 = ask for huge pages
 				 * for shared data, where the backing can have them */
 	int backing;		/* FORKPOOL_BACKING_...; one that can't be had is an error */
+	/*
+	 * Unfinished tasks that one thread may have, for each priority; 0 = 4096, at
+	 * most a million.  forkpool_submit() then waits, or says -EAGAIN.
+	 */
+	unsigned queue_depth;
+	int dispatch_thread;	/* 1: a helper thread of the pool's own runs on_done callbacks */
 };
 
 /* Declares NAME, a struct forkpool_opts: FORKPOOL_OPTS(opts, .workers = 8); */
@@ -382,6 +389,26 @@ struct forkpool_job_opts {
 	 * until one has ended; with dont_wait it returns -EAGAIN.
 	 */
 	int dont_wait;
+	/*
+	 * Called once, when the job has ended: by forkpool_dispatch(), on the thread
+	 * that calls that, or on the helper thread of the option dispatch_thread.  The
+	 * job may be asked for its result, waited for and freed in there.  A job that
+	 * is freed before it is called for gets no call.  For jobs that are not waited
+	 * for by the call that makes them; elsewhere, and in workers, -EINVAL.
+	 */
+	void (*on_done)(struct forkpool_job *job, void *user);
+	int priority;	/* FORKPOOL_PRIORITY_...: who is served first when workers are short */
+	struct forkpool_group *group;	/* tasks: one more to wait for there */
+};
+
+/*
+ * Workers take the work of a higher priority first, but now and then (once in 16
+ * times) the lowest first, so that nothing starves.
+ */
+enum {
+	FORKPOOL_PRIORITY_LOW = -1,
+	FORKPOOL_PRIORITY_NORMAL,
+	FORKPOOL_PRIORITY_HIGH,
 };
 
 /* Declares NAME, a struct forkpool_job_opts: FORKPOOL_JOB_OPTS(o, .retries = 2); */
@@ -459,6 +486,88 @@ int forkpool_for(struct forkpool *pool, forkpool_range_fn *fn, size_t begin,
 			volatile void *: 1, const volatile void *: 1, default: 0), \
 			"FORKPOOL_MAP needs typed pointers, not void *"); \
 	}))
+
+/* ---- Tasks ----------------------------------------------------------------- */
+
+/*
+ * Hands one item to the workers, who see it before the call returns.  in is
+ * copied; in and out of up to 96 bytes together cost no memory beside the task.
+ * *ret is a job, of one item, to be waited for and freed as those below; ret NULL:
+ * nobody will ask, unless on_done gets the job.
+ *
+ * While the calling thread has queue_depth unfinished tasks the call waits, or
+ * with dont_wait returns -EAGAIN.  Tasks of one thread are begun in the order in
+ * which it submitted them, those of one priority.
+ *
+ * In a worker the task is a part of the item that submits it: it may be waited
+ * for there only, by that item, which meanwhile runs it or what it is made of;
+ * a task that nobody has waited for when its item ends is detached.
+ *
+ * Options: arg, retries, timeout, deadline, priority, on_done, user, dont_wait,
+ * group; chunk and stop_on_error mean nothing here; status and first_failure are
+ * -EINVAL but in forkpool_call().
+ *
+ * -EINVAL  as forkpool_map(); -ENOMEM: no room for in or out, or for the task
+ * -ENOTSUP limits in time where there is no process to kill
+ * -EAGAIN  full, and dont_wait is set
+ * -ELOOP   in a worker: 1,024 items lie around this one already
+ * -FORKPOOL_ECLOSED, -FORKPOOL_EBROKEN
+ */
+int forkpool_submit(struct forkpool *pool, forkpool_fn *fn, const void *in,
+		    size_t in_size, size_t out_size,
+		    const struct forkpool_job_opts *opts, struct forkpool_job **ret);
+
+/*
+ * The same for count tasks at once, with one publication and one wake-up: in is
+ * an array of count items of in_size bytes, ret one of count jobs, or NULL.
+ * Returns how many were submitted: all, or with dont_wait those that there was
+ * room for, at least one.
+ */
+int forkpool_submit_many(struct forkpool *pool, forkpool_fn *fn, const void *in,
+			 size_t in_size, size_t out_size, size_t count,
+			 const struct forkpool_job_opts *opts, struct forkpool_job **ret);
+
+/* Submits, waits, and copies the result to out.  Returns what forkpool_job_wait() does. */
+int forkpool_call(struct forkpool *pool, forkpool_fn *fn, const void *in, size_t in_size,
+		  void *out, size_t out_size, const struct forkpool_job_opts *opts);
+
+/*
+ * What a task that is done and ok has left in out: out_size bytes, valid until the
+ * job is freed.  NULL: it failed, is not done, has no out, or is no task.
+ */
+const void *forkpool_job_result(struct forkpool_job *job);
+
+/*
+ * Waits until one of n jobs is done, and returns its index (the lowest, if several
+ * are).  NULL entries are passed over.  -ETIMEDOUT; -EINVAL: there is no entry but
+ * NULL, or a job is not known.
+ */
+int forkpool_wait_any(struct forkpool_job *const *jobs, size_t n, int64_t timeout);
+
+/*
+ * Waits until all of n jobs are done.  Returns 0 when all are ok, else the error of
+ * the first, by index, that is not.  -ETIMEDOUT; -EINVAL: a job is not known.
+ */
+int forkpool_wait_all(struct forkpool_job *const *jobs, size_t n, int64_t timeout);
+
+/*
+ * A group: tasks submitted with the option group, by any thread, to be waited for
+ * together.  Their results can be had if submit was given a place for the job;
+ * else the group frees them.
+ */
+int forkpool_group_create(struct forkpool *pool, struct forkpool_group **ret);
+
+/*
+ * Waits until all tasks submitted so far are done, and forgets them.  0: all were
+ * ok; else the error of the first, in the order of submission, that was not.
+ */
+int forkpool_group_wait(struct forkpool_group *group, int64_t timeout);
+
+/* Cancels what is unfinished, as forkpool_job_cancel(). */
+int forkpool_group_cancel(struct forkpool_group *group);
+
+/* Frees it; unfinished tasks are detached.  NULL is fine. */
+void forkpool_group_free(struct forkpool_group *group);
 
 /* ---- Jobs ------------------------------------------------------------------ */
 
