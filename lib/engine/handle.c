@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What.  Handles of jobs, {pool:10, its generation:10, index:20, serial:24}, and
+ * What.  Handles of jobs, {pool:10, its generation:10, task:1, index:21, serial:22}, and
  * the table of this process's pools.  A handle that was freed, made up, or left
  * over from a pool that is gone finds nothing; it is never followed.
  *
@@ -25,7 +25,9 @@
 
 #define POOLS		1024u
 #define GEN_MASK	((uint64_t)0x3ff)
-#define SERIAL_MASK	((uint32_t)0xffffff)
+#define SERIAL_MASK	FP_HANDLE_SERIALS
+#define INDEX_MASK	(((uint32_t)1 << 21) - 1)
+#define TASK		((uint64_t)1 << 43)
 
 static struct {
 	fp_a64 gen;
@@ -82,26 +84,46 @@ uint32_t fp_handle_serial(void)
 	return serial;
 }
 
+bool fp_handle_is_task(const struct forkpool_job *job)
+{
+	return (uintptr_t)job & TASK;
+}
+
 struct forkpool_job *fp_handle_make(const struct forkpool *pool, uint32_t index,
 				    uint32_t serial)
 {
-	return (struct forkpool_job *)(uintptr_t)(pool->handle | (uint64_t)index << 24 | serial);
+	return (struct forkpool_job *)(uintptr_t)(pool->handle | (uint64_t)index << 22 | serial);
 }
 
-struct forkpool *fp_handle_find(const struct forkpool_job *job, uint32_t *index,
-				uint32_t *serial)
+struct forkpool_job *fp_handle_make_task(const struct forkpool *pool, uint32_t number,
+					 uint32_t serial)
 {
-	uint64_t h = (uintptr_t)job, i = h >> 54;
+	return (struct forkpool_job *)(uintptr_t)(pool->handle | TASK | (uint64_t)number << 22 | serial);
+}
+
+static inline struct forkpool *find(uint64_t h, uint32_t *index, uint32_t *serial)
+{
+	uint64_t i = h >> 54;
 	struct forkpool *pool;
 
+	*index = (uint32_t)(h >> 22) & INDEX_MASK;
+	*serial = (uint32_t)h & SERIAL_MASK;
 	/* HANDLE-P4: of this generation, so what the place holds is this pool; pairs with HANDLE-P3. */
 	if (first_bits(i, fp_load_acq(&pools[i].gen)) >> 44 != h >> 44)
 		return NULL;
 	/* HANDLE-P5: the pool as it was made; pairs with HANDLE-P1. */
 	pool = fp_load_acq(&pools[i].pool);
-	if (!pool || fp_pool_caller(pool) == FP_CALLER_CHILD)
-		return NULL;
-	*index = (uint32_t)(h >> 24) & (FP_HANDLE_JOBS - 1);
-	*serial = (uint32_t)h & SERIAL_MASK;
-	return pool;
+	return pool && fp_pool_caller(pool) != FP_CALLER_CHILD ? pool : NULL;
+}
+
+struct forkpool *fp_handle_find(const struct forkpool_job *job, uint32_t *index,
+				uint32_t *serial)
+{
+	return fp_handle_is_task(job) ? NULL : find((uintptr_t)job, index, serial);
+}
+
+struct forkpool *fp_handle_task(const struct forkpool_job *job, uint32_t *number,
+				uint32_t *serial)
+{
+	return fp_handle_is_task(job) ? find((uintptr_t)job, number, serial) : NULL;
 }

@@ -5,7 +5,8 @@
 
 #include "engine/pool.h"
 
-#define FP_HANDLE_JOBS	((uint32_t)1 << 20)	/* jobs of a pool that have not been freed */
+#define FP_HANDLE_JOBS		((uint32_t)1 << 20)	/* jobs of maps of a pool that have not been freed */
+#define FP_HANDLE_SERIALS	(((uint32_t)1 << 22) - 1)	/* from 1 on */
 
 /* Enters a pool, so that handles of its jobs are found; -EMFILE: too many pools. */
 int fp_handle_add(struct forkpool *pool);
@@ -25,5 +26,12 @@ struct forkpool_job *fp_handle_make(const struct forkpool *pool, uint32_t index,
  */
 struct forkpool *fp_handle_find(const struct forkpool_job *job, uint32_t *index,
 				uint32_t *serial);
+
+/* The same for single tasks, whose index is their slot's number. */
+struct forkpool_job *fp_handle_make_task(const struct forkpool *pool, uint32_t number,
+					 uint32_t serial);
+struct forkpool *fp_handle_task(const struct forkpool_job *job, uint32_t *number,
+				uint32_t *serial);
+bool fp_handle_is_task(const struct forkpool_job *job);
 
 #endif

@@ -5,7 +5,7 @@
 
 #include "proc/crew.h"
 #include "shm/heap.h"
-#include "task/run.h"
+#include "task/take.h"
 
 /* The worker that this thread is. */
 struct fp_self {
@@ -13,7 +13,12 @@ struct fp_self {
 	struct fp_worker *shared;
 	unsigned id;
 	void *state;			/* the hook's */
-	uint32_t last_slot;
+	uint32_t last_slot, last_lane;	/* served last */
+	struct fp_cursor *cursors;	/* by lane */
+	bool served_task;
+	uint32_t searches;
+	uint32_t ask_every, ask_left;	/* tasks of a slice between two looks at the clock */
+	int64_t asked_at, slice_from;
 	unsigned crowded;		/* yields in a row in which somebody else ran */
 	int64_t stay_until;		/* no move to another CPU before that */
 	struct fp_runner runner;	/* of frame 0 */

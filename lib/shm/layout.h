@@ -15,6 +15,9 @@
  *		words of the subs' logs     [subs][FP_SUB_WORDS]
  *	slot [FP_NESTED], for jobs of items, likewise, with [FP_NEST_WORDS]
  *	struct fp_frame [workers][FP_DEPTH], of which the first is not used
+ *	struct fp_lane [FP_HOST_LANES + FP_PRIOS * workers]  single tasks (taskwords.h)
+ *	owners [FP_TASK_PAGES]              whose page of slots it is
+ *	pages [FP_TASK_PAGES]               of slots
  *	the heap's words, for each unit of the arena (heapwords.h)
  *	arena
  *
@@ -35,9 +38,10 @@
 #include "base/atomic.h"
 #include "base/bits.h"
 #include "shm/heapwords.h"
+#include "shm/taskwords.h"
 
 #define FP_MAGIC	0x6c6f6f706b726f66ull	/* "forkpool", little-endian */
-#define FP_LAYOUT	3u			/* raised when anything below changes */
+#define FP_LAYOUT	4u			/* raised when anything below changes */
 
 #define FP_WORKERS_MAX	1024u
 #define FP_MAP_WORDS	(FP_WORKERS_MAX / 64)	/* words of a bitmap of workers */
@@ -183,7 +187,8 @@ struct fp_job_desc {
 	uint64_t count;			/* items, from 0 on */
 	uint64_t begin;			/* ranges: what item 0 is called */
 	uint64_t parent;		/* fp_parent() of the item that published it; 0 = the host */
-	uint32_t level;			/* maps around it, one inside the other */
+	uint32_t level;			/* items around it, one inside the other */
+	uint32_t prio;
 	uint64_t chunk;			/* items a claim; 0 = measured */
 	struct forkpool_status *status;	/* NULL = none wanted */
 	int64_t timeout;		/* ns for an item, or a call of a range; 0 = none */
@@ -205,6 +210,7 @@ struct fp_job {
 	fp_a32 stops;			/* desc has FP_JOB_STOP: a hint where to claim first */
 	fp_a64 chunk;			/* desc.chunk */
 	fp_a64 fn;			/* desc.fn: whose cost is remembered */
+	fp_a32 prio;			/* desc.prio */
 	fp_a64 timeout, deadline;	/* desc's: when the nursery looks again */
 	fp_a64 parent;			/* desc.parent */
 	struct fp_job_desc desc;
@@ -217,7 +223,10 @@ static inline uint64_t fp_first(uint64_t index, int outcome)
 	return index << 8 | (unsigned)outcome;
 }
 
-/* The job whose item published another one: {generation:56, slot:8}. */
+/*
+ * The item that published a job or a task, by what it is an item of: a job,
+ * {0:1, generation:55, slot:8}, or a task, {1:1, 0:14, generation:28, number:21}.
+ */
 static inline uint64_t fp_parent(uint64_t gen, uint32_t slot)
 {
 	return gen << 8 | slot;
@@ -225,6 +234,16 @@ static inline uint64_t fp_parent(uint64_t gen, uint32_t slot)
 
 #define fp_parent_gen(p)	((p) >> 8)
 #define fp_parent_slot(p)	((uint32_t)((p) & 0xff))
+
+#define FP_PARENT_TASK		((uint64_t)1 << 63)
+
+static inline uint64_t fp_parent_of_task(uint32_t gen, uint32_t number)
+{
+	return FP_PARENT_TASK | (uint64_t)gen << 21 | number;
+}
+
+#define fp_parent_task_gen(p)	((uint32_t)((p) >> 21) & FP_TASK_GEN_MASK)
+#define fp_parent_task(p)	((uint32_t)((p) & 0x1fffff))
 
 /* ---- Worker ---------------------------------------------------------------- */
 
@@ -260,6 +279,17 @@ static inline uint64_t fp_intent(uint64_t gen, uint64_t slot, uint64_t region,
 	return (uint64_t)1 << 63 | gen << 34 | slot << 26 | region << 14 | index;
 }
 
+/* The same for a task: {valid:1, task:1, 0:13, generation:28, number:21}. */
+#define FP_INTENT_TASK	((uint64_t)1 << 62)
+
+static inline uint64_t fp_intent_of_task(uint32_t gen, uint32_t number)
+{
+	return (uint64_t)1 << 63 | FP_INTENT_TASK | (uint64_t)gen << 21 | number;
+}
+
+#define fp_intent_task_gen(w)	((uint32_t)((w) >> 21) & FP_TASK_GEN_MASK)
+#define fp_intent_task(w)	((uint32_t)((w) & 0x1fffff))
+
 #define fp_intent_gen(w)	((w) >> 34 & FP_GEN_MASK)
 #define fp_intent_slot(w)	((uint32_t)((w) >> 26 & 0xff))
 #define fp_intent_region(w)	((uint32_t)((w) >> 14 & FP_OWNER_MASK))
@@ -274,8 +304,8 @@ _Static_assert(FP_ALL_SLOTS - 1 <= 0xff, "a slot fits intents and parents");
  * (all) and at a stop (intent), and by the host for progress (pos of the first).
  */
 struct fp_frame {
-	fp_a64 pos;			/* the item at work, by the job's index; FP_POS_NONE; or with FP_POS_LEFT */
-	fp_a64 span;			/* ranges: items handed to one call from pos on */
+	fp_a64 pos;			/* the item at work, by the job's index (a task's is 0); FP_POS_NONE; or with FP_POS_LEFT */
+	fp_a64 span;			/* ranges: items handed to one call from pos on; tasks: intent of the one before, whose waiters may not have been told; 0 = they have */
 	fp_a64 intent;			/* the claim it tried or holds */
 	fp_a64 limit;			/* of the last item begun in its claim; 0 = none has a limit */
 };
@@ -302,6 +332,12 @@ struct fp_worker {
 };
 
 /* ---- Control ---------------------------------------------------------------- */
+
+/* What work there may be; shifted left by twice the priority. */
+enum fp_kind {
+	FP_KIND_MAP = 1,
+	FP_KIND_TASK = 2,
+};
 
 enum fp_stop {
 	FP_STOP_NO,
@@ -374,6 +410,14 @@ struct fp_ctl {
 	struct fp_log log;
 	FP_ALIGNED fp_a64 heap_limit;	/* units of the arena whose words have memory; raised by whoever allocates */
 
+	/* Lanes that ever had a task; their submitters set, workers read. */
+	FP_ALIGNED fp_a64 host_lanes[FP_PRIOS][FP_HOST_LANES / 64];
+	fp_a64 crew_lanes[FP_PRIOS][FP_MAP_WORDS];
+	fp_a32 kinds;			/* enum fp_kind of each priority that there ever was work of; raised by who publishes */
+	fp_a32 task_pages;		/* pages from here on never had an owner; raised by whoever takes one */
+
+	FP_ALIGNED fp_a32 done;		/* futex of those who wait for any of several tasks; raised by who ends one */
+
 	FP_ALIGNED fp_a64 nest_watched[FP_NESTED / 64];	/* nested slots with a new job that has limits; workers set, the nursery takes */
 	struct fp_nest nest[FP_NESTED];
 };
@@ -398,6 +442,7 @@ struct fp_geometry {
 	uint32_t ids;			/* 1 + tops + own * workers + spares */
 	size_t worker_off, lot_off, slot_off, slot_stride;
 	size_t nest_off, nest_stride, frame_off;
+	size_t lane_off, owner_off, page_off;
 	size_t region_off, root_off, top_off;	/* inside a slot; the subs' words lie behind the tops' */
 	size_t heap_off;		/* the heap's words; known with the arena's size */
 	size_t ctl_size;		/* control in all, whole pages */

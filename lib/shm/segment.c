@@ -74,7 +74,12 @@ void fp_geometry_init(struct fp_geometry *geo, uint32_t workers)
 	geo->slot_off = fp_round_up(end, FP_PAGE);
 	geo->nest_off = geo->slot_off + FP_SLOTS * geo->slot_stride;
 	geo->frame_off = geo->nest_off + FP_NESTED * geo->nest_stride;
-	geo->ctl_size = geo->frame_off + (size_t)workers * FP_DEPTH * sizeof(struct fp_frame);
+	end = geo->frame_off + (size_t)workers * FP_DEPTH * sizeof(struct fp_frame);
+	geo->lane_off = fp_round_up(end, FP_PAGE);
+	end = geo->lane_off + (FP_HOST_LANES + FP_PRIOS * (size_t)workers) * sizeof(struct fp_lane);
+	geo->owner_off = fp_round_up(end, FP_PAGE);
+	geo->page_off = fp_round_up(geo->owner_off + FP_TASK_PAGES * sizeof(fp_a32), FP_PAGE);
+	geo->ctl_size = geo->page_off + (size_t)FP_TASK_PAGES * FP_PAGE;
 }
 
 size_t fp_arena_default(uint32_t workers)
@@ -307,6 +312,16 @@ void fp_segment_destroy(struct fp_segment *seg)
 void fp_segment_forget(struct fp_segment *seg)
 {
 	unmap(seg, seg->arena, seg->arena_size);
+}
+
+int fp_segment_take_room(const struct fp_segment *seg, const void *at, size_t size, bool host)
+{
+	size_t from = (size_t)((const char *)at - (char *)seg->ctl) & ~(size_t)(FP_PAGE - 1);
+	size_t to = fp_round_up((size_t)((const char *)at - (char *)seg->ctl) + size, FP_PAGE);
+
+	if (host)
+		return fp_sys.allocate(seg->fd, (off_t)from, (off_t)(to - from));
+	return fp_sys.advise((char *)seg->ctl + from, to - from, MADV_POPULATE_WRITE);
 }
 
 int fp_segment_take_slot(struct fp_segment *seg, uint32_t slot)

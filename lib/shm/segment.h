@@ -59,6 +59,12 @@ void fp_segment_bury(const struct fp_segment *seg, pid_t pid);
 /* Takes room in the file for a slot of the host, before its first job.  0 or -ENOMEM ... */
 int fp_segment_take_slot(struct fp_segment *seg, uint32_t slot);
 
+/*
+ * The same for control words at `at`; a worker process, which has no descriptor,
+ * can do so from Linux 5.14 on.  0 or -errno.
+ */
+int fp_segment_take_room(const struct fp_segment *seg, const void *at, size_t size, bool host);
+
 struct fp_slot fp_segment_slot(const struct fp_segment *seg, uint32_t slot);
 struct fp_worker *fp_segment_worker(const struct fp_segment *seg, uint32_t id);
 
@@ -83,5 +89,44 @@ fp_a64 *fp_slot_log(const struct fp_segment *seg, const struct fp_slot *slot,
 
 /* The first sub-region's id of a worker, and of the nursery (id = geo->workers). */
 uint32_t fp_first_sub(const struct fp_geometry *geo, uint32_t id);
+
+/* Before work of a kind and a priority is published: workers look for it from now on. */
+static inline void fp_kind_raise(struct fp_ctl *ctl, enum fp_kind kind, uint32_t prio)
+{
+	uint32_t bit = (uint32_t)kind << 2 * prio;
+
+	if (!(fp_load_rlx(&ctl->kinds) & bit))
+		/* KIND-K1: before the work; a sleeper's last look sees both; pairs with KIND-K2. */
+		fp_or_sc(&ctl->kinds, bit);
+}
+
+/* ---- Single tasks: ids, pages and numbers must be in their bounds ---------------- */
+
+static inline struct fp_lane *fp_segment_lane(const struct fp_segment *seg, uint32_t id)
+{
+	return (struct fp_lane *)(void *)((char *)seg->ctl + seg->geo.lane_off) + id;
+}
+
+static inline uint32_t fp_segment_lanes(const struct fp_segment *seg)
+{
+	return FP_HOST_LANES + FP_PRIOS * seg->geo.workers;
+}
+
+/* Whose a page is: 0, or a lane's id + 1. */
+static inline fp_a32 *fp_segment_owner(const struct fp_segment *seg, uint32_t page)
+{
+	return (fp_a32 *)(void *)((char *)seg->ctl + seg->geo.owner_off) + page;
+}
+
+/* The slot with a number; for that of a page x FP_PAGE_SLOTS, the page's header. */
+static inline struct fp_task *fp_segment_task(const struct fp_segment *seg, uint32_t number)
+{
+	return (struct fp_task *)(void *)((char *)seg->ctl + seg->geo.page_off) + number;
+}
+
+static inline struct fp_task_page *fp_segment_page(const struct fp_segment *seg, uint32_t page)
+{
+	return (struct fp_task_page *)(void *)fp_segment_task(seg, page * FP_PAGE_SLOTS);
+}
 
 #endif

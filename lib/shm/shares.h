@@ -3,6 +3,7 @@
 #ifndef FP_SHM_SHARES_H
 #define FP_SHM_SHARES_H
 
+#include "os/thread.h"
 #include "shm/heap.h"
 
 /* Of one heap; the host's own, never in the segment. */
@@ -12,14 +13,6 @@ struct fp_shares {
 	struct fp_units *units;
 	struct fp_share *list;
 };
-
-/* What a thread remembers, so that it need not search. */
-#define FP_SEATS	4u
-struct fp_seat {
-	uint64_t serial;
-	struct fp_heap *heap;
-};
-extern _Thread_local struct fp_seat fp_seats[FP_SEATS] __attribute__((tls_model("initial-exec")));
 
 void fp_shares_init(struct fp_shares *s, struct fp_units *units);
 
@@ -35,9 +28,7 @@ void fp_shares_let_go(struct fp_shares *s);
 /* What this thread allocates from, if it has done so lately; else NULL. */
 static inline struct fp_heap *fp_shares_seat(const struct fp_shares *s)
 {
-	const struct fp_seat *seat = &fp_seats[s->serial % FP_SEATS];
-
-	return fp_likely(seat->serial == s->serial) ? seat->heap : NULL;
+	return fp_seat_find(s->serial);
 }
 
 #endif

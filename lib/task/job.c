@@ -98,6 +98,7 @@ static void describe(struct fp_job *job, const struct fp_job_desc *d)
 	fp_store_rlx(&job->timeout, (uint64_t)d->timeout);
 	fp_store_rlx(&job->deadline, (uint64_t)d->deadline);
 	fp_store_rlx(&job->parent, d->parent);
+	fp_store_rlx(&job->prio, d->prio);
 	fp_store_rlx(&job->first, FP_FIRST_NONE);
 	job->desc = *d;
 }
@@ -127,6 +128,7 @@ void fp_job_publish(const struct fp_segment *seg, uint32_t slot, uint64_t gen,
 	if (!(fp_load_rlx(active) & bit))
 		/* JOB-A1: before the word says RUN; a sleeper's last look sees both; pairs with JOB-A2. */
 		fp_or_sc(active, bit);
+	fp_kind_raise(ctl, FP_KIND_MAP, d->prio);
 	/* JOB-P1: publishes all of the above; sc, since the look at who sleeps follows; pairs with JOB-P2. */
 	fp_store_sc(&s.job->word, fp_job_word(gen, FP_JOB_RUN));
 	fp_wake_workers(ctl, seg->geo.workers, fp_div_up(d->count, d->chunk ? d->chunk : 1));

@@ -32,16 +32,16 @@
 
 #include "os/sys.h"
 
-bool fp_limit_begin(const struct fp_bounds *b, const struct fp_job_desc *d, uint64_t pos)
+bool fp_limit_begin(const struct fp_bounds *b, int64_t timeout, int64_t deadline, uint64_t pos)
 {
 	int64_t now = fp_sys.clock(), limit = FP_FOREVER;
 
-	if (d->deadline && now >= d->deadline)
+	if (deadline && now >= deadline)
 		return false;
-	if (d->timeout)
-		limit = fp_after(now, d->timeout);
-	if (d->deadline)
-		limit = fp_earlier(limit, d->deadline);
+	if (timeout)
+		limit = fp_after(now, timeout);
+	if (deadline)
+		limit = fp_earlier(limit, deadline);
 	fp_store_rlx(&b->frame->pos, pos);
 	fp_store_rlx(&b->frame->limit, (uint64_t)limit);
 	/* LIMIT-B1: after pos, so that who finds this limit finds this item; pairs with LIMIT-N1. */

@@ -20,7 +20,7 @@ struct fp_bounds {
 	struct fp_frame *frame;		/* the item's */
 	uint64_t outer;			/* limit of the items below it on the stack; 0 = none */
 };
-bool fp_limit_begin(const struct fp_bounds *b, const struct fp_job_desc *d, uint64_t pos);
+bool fp_limit_begin(const struct fp_bounds *b, int64_t timeout, int64_t deadline, uint64_t pos);
 void fp_limit_end(const struct fp_bounds *b);
 
 /* Goes no further while the worker is condemned: for ever, if the verdict stands. */

@@ -190,7 +190,7 @@ static uint64_t run_limited(struct fp_runner *r, uint64_t i, uint64_t to)
 	const struct fp_bounds bounds = { r->me, r->claimer.frame, r->outer };
 	struct fp_job *job = r->claimer.slot.job;
 
-	if (!fp_limit_begin(&bounds, &job->desc, i)) {
+	if (!fp_limit_begin(&bounds, job->desc.timeout, job->desc.deadline, i)) {
 		fp_outcome_skip(job, i);
 		return i;
 	}

@@ -18,6 +18,9 @@ struct fp_runner {
 	bool flush;		/* stdout is this process's own */
 	uint64_t ran;		/* items of the chunks before, over this worker's life */
 	uint64_t max_items;	/* once it has run so many it leaves; 0 = never */
+	uint64_t untold;	/* intent of the last task, whose waiters were not told yet (task/take.c); or NONE */
+	struct fp_task *task;	/* at work, with its number; NULL: a chunk is */
+	uint32_t number;
 };
 
 /*

@@ -129,19 +129,19 @@ START_TEST(limit_is_the_nearer_one)
 {
 	struct fp_job_desc d = { .timeout = 5 * MS };
 
-	ck_assert(fp_limit_begin(bounds(), &d, 3));
+	ck_assert(fp_limit_begin(bounds(), d.timeout, d.deadline, 3));
 	ck_assert_uint_eq(fp_load_rlx(&worker()->limit), 1005 * MS);
 	ck_assert_uint_eq(fp_load_rlx(&worker()->base.pos), 3);
 	d.deadline = 1004 * MS;
-	ck_assert(fp_limit_begin(bounds(), &d, 4));
+	ck_assert(fp_limit_begin(bounds(), d.timeout, d.deadline, 4));
 	ck_assert_uint_eq(fp_load_rlx(&worker()->limit), 1004 * MS);
 	fp_limit_end(bounds());
 	ck_assert_uint_eq(fp_load_rlx(&worker()->limit), 0);
 	d.timeout = INT64_MAX;
-	ck_assert(fp_limit_begin(bounds(), &d, 4));
+	ck_assert(fp_limit_begin(bounds(), d.timeout, d.deadline, 4));
 	ck_assert_uint_eq(fp_load_rlx(&worker()->limit), 1004 * MS);
 	d.deadline = 0;
-	ck_assert(fp_limit_begin(bounds(), &d, 4));
+	ck_assert(fp_limit_begin(bounds(), d.timeout, d.deadline, 4));
 	ck_assert_uint_eq(fp_load_rlx(&worker()->limit), INT64_MAX);
 }
 END_TEST
@@ -151,7 +151,7 @@ START_TEST(nothing_begins_after_the_deadline)
 	const struct fp_job_desc d = { .deadline = 1000 * MS };
 
 	fp_store_rlx(&worker()->base.pos, 1);
-	ck_assert(!fp_limit_begin(bounds(), &d, 3));
+	ck_assert(!fp_limit_begin(bounds(), d.timeout, d.deadline, 3));
 	ck_assert_uint_eq(fp_load_rlx(&worker()->limit), 0);
 	ck_assert_uint_eq(fp_load_rlx(&worker()->base.pos), 1);
 }
@@ -176,7 +176,7 @@ START_TEST(flag_then_grace_then_kill)
 	const struct fp_job_desc d = { .timeout = 10 * MS };
 
 	ck_assert_int_eq(look(s.now), FP_FOREVER);
-	ck_assert(fp_limit_begin(bounds(), &d, 3));
+	ck_assert(fp_limit_begin(bounds(), d.timeout, d.deadline, 3));
 	ck_assert(!fp_limit_passed(worker()));
 	ck_assert_int_eq(look(1009 * MS), 1010 * MS);
 	ck_assert(!fp_limit_passed(worker()));
@@ -199,11 +199,11 @@ START_TEST(the_next_item_starts_afresh)
 {
 	const struct fp_job_desc d = { .timeout = 10 * MS };
 
-	ck_assert(fp_limit_begin(bounds(), &d, 3));
+	ck_assert(fp_limit_begin(bounds(), d.timeout, d.deadline, 3));
 	ck_assert_int_eq(look(1010 * MS), 1012 * MS);
 	fp_limit_end(bounds());
 	ck_assert(!fp_limit_passed(worker()));
-	ck_assert(fp_limit_begin(bounds(), &d, 4));
+	ck_assert(fp_limit_begin(bounds(), d.timeout, d.deadline, 4));
 	ck_assert(!fp_limit_passed(worker()));
 	ck_assert_int_eq(look(1012 * MS), 1020 * MS);
 	ck_assert_int_eq(look(1021 * MS), 1023 * MS);
@@ -219,7 +219,7 @@ START_TEST(who_may_not_be_killed_goes_on)
 	const struct fp_job_desc d = { .timeout = 10 * MS };
 
 	s.kill_error = -EPERM;
-	ck_assert(fp_limit_begin(bounds(), &d, 3));
+	ck_assert(fp_limit_begin(bounds(), d.timeout, d.deadline, 3));
 	look(1010 * MS);
 	ck_assert_int_eq(look(1012 * MS), 1013 * MS);
 	ck_assert_int_eq(s.charge.outcome, FORKPOOL_ITEM_OK);

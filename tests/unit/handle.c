@@ -12,9 +12,9 @@
 
 #define POOLS	1024u			/* that the table has room for */
 #define GENS	1023u			/* uses of a place until a handle is the same again */
-#define SERIALS	((uint32_t)1 << 24)
+#define SERIALS	(FP_HANDLE_SERIALS + 1)
 #define INDEX	12345u
-#define SERIAL	0xabcdefu
+#define SERIAL	0x2bcdefu
 
 /* What is looked at of a pool: it is the caller's while the token is 1. */
 static uint64_t token = 1;

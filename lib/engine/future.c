@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What.  A task from its submitter's side, from submission until it is freed.
+ *
+ * Usage.  Any thread of the process that submitted it; in a worker, the item.
+ *
+ * Invariants.
+ * I1 A handle names a slot and a serial number; the future beside the slot knows
+ *    the serial of the handle that is valid now.  Who swaps it to 0 has freed it.
+ * I2 Generation, places and sizes are the process's own knowledge; of the segment
+ *    only the word and the result are read, and the word only says how it ended.
+ * I3 A place is used again by the submitter alone: what others give up it finds in
+ *    `given_up`, and takes when the task has ended.
+ * I4 Once the pool has ended (all workers are gone) a task that is not DONE never
+ *    will be, so the answer is the same in every call.
+ *
+ * Ordering pairs.  FUTURE-S1/FUTURE-S2 (handle), TASK-W1/TASK-D2 (asks).
+ *
+ * Progress.  A wait waits for the task, or the pool's end.
+ *
+ * If the owner dies: with the process everything here ends.  Of a worker's tasks:
+ * proc/salvage.c.
+ */
+#include "engine/future.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <string.h>
+
+#include <forkpool.h>
+
+#include "engine/handle.h"
+#include "engine/map.h"
+#include "os/sys.h"
+#include "task/job.h"
+#include "task/take.h"
+
+#define LOOKS		64	/* before anything else is tried */
+
+/* ---- Handles -------------------------------------------------------------------------- */
+
+int fp_ref_get(const struct forkpool_job *job, struct fp_ref *ret)
+{
+	struct forkpool *pool = fp_handle_task(job, &ret->number, &ret->serial);
+	uint32_t page = ret->number / FP_PAGE_SLOTS;
+	struct fp_desk *desk = pool ? fp_desk_of(pool, page) : NULL;
+
+	if (fp_unlikely(!desk)) {
+		/* A worker finds no desks but its own. */
+		return pool && fp_self && fp_self->crew->pool == pool ? -EDEADLK : -EINVAL;
+	}
+	ret->pool = pool;
+	ret->desk = desk;
+	ret->index = ret->number % FP_PAGE_SLOTS;
+	ret->future = &desk->futures[ret->index];
+	/* FUTURE-S1: the task as it was submitted; pairs with FUTURE-S2. */
+	if (!ret->serial || fp_load_acq(&ret->future->serial) != ret->serial)
+		return -EINVAL;
+	ret->gen = desk->home.gens[ret->index];
+	ret->task = fp_segment_task(&pool->crew.seg, ret->number);
+	return 0;
+}
+
+struct forkpool_job *fp_ref_make(struct forkpool *pool, const struct fp_place *at)
+{
+	struct fp_desk *desk = fp_container(at->home, struct fp_desk, home);
+	struct fp_future *f = &desk->futures[at->index];
+
+	f->last_serial = f->last_serial % FP_HANDLE_SERIALS + 1;
+	/* FUTURE-S2: from here on the handle is found; pairs with FUTURE-S1. */
+	fp_store_rel(&f->serial, f->last_serial);
+	return fp_handle_make_task(pool, at->number, f->last_serial);
+}
+
+/* ---- Its end ---------------------------------------------------------------------------- */
+
+/* The word, if the task has ended; 0: not yet. */
+static uint64_t end_word(const struct fp_ref *r)
+{
+	/* TASK-E2: what the task left behind; pairs with TASK-D1. */
+	uint64_t w = fp_load_acq(&r->task->word);
+
+	return fp_task_state(w) == FP_TASK_DONE && fp_task_gen(w) == r->gen ? w : 0;
+}
+
+static int result_of(uint64_t w)
+{
+	return fp_task_outcome(w) == FORKPOOL_ITEM_OK ? 0 : fp_map_error(fp_task_outcome(w));
+}
+
+static bool is_freed(const struct fp_ref *r)
+{
+	return fp_load_rlx(&r->future->serial) != r->serial;
+}
+
+/* The pool has ended, or its nursery: true when all workers are gone, with the answer. */
+static bool over(const struct fp_ref *r, int64_t deadline, int *result)
+{
+	uint64_t w;
+
+	if (!fp_pool_over(r->pool) || fp_pool_await_end(r->pool, deadline))
+		return false;
+	w = end_word(r);
+	*result = w ? result_of(w) : fp_pool_end_error(r->pool);
+	return true;
+}
+
+bool fp_future_ended(const struct fp_ref *r, int *result)
+{
+	uint64_t w = end_word(r);
+
+	if (fp_likely(w)) {
+		*result = result_of(w);
+		return true;
+	}
+	return over(r, 0, result);
+}
+
+/* ---- Waiting ------------------------------------------------------------------------------ */
+
+static bool spin_for(const struct fp_ref *r, int64_t spin)
+{
+	int64_t until;
+	int i;
+
+	for (i = 0; i < LOOKS; i++) {
+		if (end_word(r))
+			return true;
+		fp_pause();
+	}
+	if (spin <= 0)
+		return false;
+	until = fp_deadline(spin);
+	do {
+		for (i = 0; i < LOOKS; i++) {
+			if (end_word(r))
+				return true;
+			fp_pause();
+		}
+		/* The worker we wait for may have been put on this very CPU. */
+		fp_sys.yield();
+	} while (fp_sys.clock() < until);
+	return false;
+}
+
+bool fp_future_ask(const struct fp_ref *r, enum fp_ask ask)
+{
+	/* TASK-W1: the ask before the look at the word; pairs with TASK-D2. */
+	fp_or_sc(&r->task->asks, (uint8_t)ask);
+	/* TASK-W2: after the ask; pairs with TASK-D1. */
+	return fp_task_state(fp_load_sc(&r->task->word)) != FP_TASK_DONE;
+}
+
+/* 0: look again; or -ETIMEDOUT. */
+static int sleep_on(const struct fp_ref *r, int64_t deadline)
+{
+	struct fp_ctl *ctl = r->pool->crew.seg.ctl;
+	uint32_t life = fp_load_rlx(&ctl->life);
+	uint64_t w;
+	int err;
+
+	if (life & FUTEX_OWNER_DIED)
+		return 0;
+	if (!fp_future_ask(r, FP_ASK_WAITER))
+		return 0;
+	w = fp_load_rlx(&r->task->word);
+	if (fp_task_state(w) == FP_TASK_DONE)
+		return 0;
+	err = fp_sys.futex_wait_two((fp_a32 *)&r->task->word, (uint32_t)w, &ctl->life, life, deadline);
+	if (fp_life_ended(ctl))
+		/* The kernel wakes one; that one wakes the rest. */
+		fp_sys.futex_wake(&ctl->life, INT32_MAX);
+	return err == -ETIMEDOUT ? err : 0;
+}
+
+/* The job's own deadline: what has not begun by then never does. */
+static void expire(const struct fp_ref *r)
+{
+	if (r->future->deadline && fp_sys.clock() >= r->future->deadline)
+		fp_task_cancel(&r->pool->crew.seg, r->number, r->gen, FORKPOOL_ITEM_NOT_RUN);
+}
+
+int fp_future_wait(const struct fp_ref *r, int64_t deadline, int *result)
+{
+	int64_t spin = deadline ? (int64_t)fp_load_rlx(&r->pool->spin) : 0, own = r->future->deadline;
+	int64_t until;
+
+	while (!fp_future_ended(r, result)) {
+		if (is_freed(r))
+			return -EINVAL;
+		if (own)
+			expire(r);
+		if (fp_pool_over(r->pool))
+			return over(r, deadline, result) ? 0 : -ETIMEDOUT;
+		if (deadline == 0 || (deadline != FP_FOREVER && fp_sys.clock() >= deadline))
+			return fp_future_ended(r, result) ? 0 : -ETIMEDOUT;
+		if (spin_for(r, spin))
+			continue;
+		spin = 0;
+		until = own > 0 && own > fp_sys.clock() ? fp_earlier(own, deadline) : deadline;
+		sleep_on(r, until);
+	}
+	return 0;
+}
+
+/* ---- What is asked -------------------------------------------------------------------------- */
+
+const void *fp_future_result(const struct fp_ref *r)
+{
+	uint64_t w = end_word(r);
+
+	return w && fp_task_outcome(w) == FORKPOOL_ITEM_OK ? r->future->out : NULL;
+}
+
+int fp_future_status(const struct fp_ref *r, struct forkpool_status *ret)
+{
+	const struct fp_task_ext *ext = fp_task_ext(r->task);
+	uint64_t w;
+	int unused;
+
+	if (!fp_future_ended(r, &unused))
+		return -EAGAIN;
+	w = end_word(r);
+	*ret = (struct forkpool_status){ .outcome = w ? fp_task_outcome(w) : FORKPOOL_ITEM_CANCELLED };
+	if (!w)
+		return 0;
+	ret->worker = (pid_t)fp_task_who(w);
+	ret->attempts = (ext ? fp_load_rlx(&ext->attempts) : 0);
+	if (ret->outcome == FORKPOOL_ITEM_OK || ret->outcome == FORKPOOL_ITEM_FAILED)
+		ret->attempts++;
+	else if (!ext)
+		ret->attempts = ret->worker ? 1 : 0;
+	if (ret->outcome == FORKPOOL_ITEM_FAILED || ret->outcome == FORKPOOL_ITEM_CRASHED ||
+	    ret->outcome == FORKPOOL_ITEM_EXITED)
+		memcpy(&ret->code, r->task->room, sizeof(ret->code));
+	return 0;
+}
+
+void fp_future_cancel(const struct fp_ref *r)
+{
+	if (!fp_task_cancel(&r->pool->crew.seg, r->number, r->gen, FORKPOOL_ITEM_CANCELLED))
+		fp_future_ask(r, FP_ASK_CANCEL);
+}
+
+int fp_future_kill(const struct fp_ref *r)
+{
+	if (r->pool->mode != FORKPOOL_PROCESSES)
+		return -ENOTSUP;
+	fp_future_cancel(r);
+	if (!end_word(r))
+		fp_spawn_kill(&r->pool->spawn, FP_ALL_SLOTS + r->number, r->gen);
+	return 0;
+}
+
+/* ---- Giving up ------------------------------------------------------------------------------- */
+
+void fp_future_freed(void *ctx, struct fp_home *home, uint32_t index)
+{
+	struct fp_line *line = ctx;
+	struct fp_future *f = &fp_container(home, struct fp_desk, home)->futures[index];
+
+	if (f->far)
+		fp_task_memory_free(line->pool, f->far);
+	f->far = NULL;
+}
+
+void fp_future_free(const struct fp_ref *r)
+{
+	struct fp_home *home = &r->desk->home;
+	uint32_t serial = r->serial;
+
+	/* FUTURE-S3: once; pairs with FUTURE-S1. */
+	if (!fp_cas_sc(&r->future->serial, &serial, 0))
+		return;
+	if (end_word(r) && fp_line_is_mine(r->pool, home->owner)) {
+		fp_future_freed(home->owner->ctx, home, r->index);
+		fp_lane_give(home, r->index);
+		home->owner->used -= home->owner->used > 0;
+		return;
+	}
+	/* TASK-G2: with all that was done with the job; pairs with TASK-G1. */
+	fp_or_sc(&home->given_up, (uint32_t)1 << r->index);
+}
+
+/* ---- All of them -------------------------------------------------------------------------------- */
+
+/* Calls back for each slot of this process whose task has not ended. */
+static size_t each_unfinished(struct forkpool *pool, uint32_t *last,
+			      void (*visit)(struct forkpool *pool, uint32_t number, uint64_t w))
+{
+	uint32_t pages = fp_load_rlx(&pool->lines->desks_used), page, i, number;
+	size_t n = 0;
+	uint64_t w;
+
+	for (page = 1; page < pages && page < FP_TASK_PAGES; page++) {
+		if (!fp_desk_of(pool, page))
+			continue;
+		for (i = 1; i < FP_PAGE_SLOTS; i++) {
+			number = page * FP_PAGE_SLOTS + i;
+			/* TASK-E3: as TASK-E2; pairs with TASK-D1. */
+			w = fp_load_sc(&fp_segment_task(&pool->crew.seg, number)->word);
+			if (fp_task_state(w) != FP_TASK_READY && fp_task_state(w) != FP_TASK_RUN)
+				continue;
+			n++;
+			if (last)
+				*last = number;
+			if (visit)
+				visit(pool, number, w);
+		}
+	}
+	return n;
+}
+
+static void cancel_one(struct forkpool *pool, uint32_t number, uint64_t w)
+{
+	fp_task_cancel(&pool->crew.seg, number, fp_task_gen(w), FORKPOOL_ITEM_CANCELLED);
+}
+
+void fp_futures_cancel(struct forkpool *pool)
+{
+	each_unfinished(pool, NULL, cancel_one);
+}
+
+size_t fp_futures_unfinished(struct forkpool *pool, uint32_t *number)
+{
+	return each_unfinished(pool, number, NULL);
+}

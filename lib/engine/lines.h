@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/* Which thread, or worker, puts its tasks where; see lines.c. */
+#ifndef FP_ENGINE_LINES_H
+#define FP_ENGINE_LINES_H
+
+#include "engine/pool.h"
+#include "os/thread.h"
+#include "task/lane.h"
+
+/* What the submitter's process knows of a task; each slot has one. */
+struct fp_future {
+	fp_a32 serial;			/* of the handle; 0 = there is none */
+	uint32_t last_serial;
+	const void *out;		/* where the result lies; NULL = there is none */
+	int64_t deadline;		/* what has not begun by then never does; 0 = none */
+	void *far;			/* memory in the arena for what does not fit the slot; NULL = none */
+	void (*on_done)(struct forkpool_job *job, void *user);
+	void *user;
+};
+
+/* A page of slots and what is known of its tasks; looked up by the page's number. */
+struct fp_desk {
+	struct fp_home home;
+	struct fp_future futures[FP_PAGE_SLOTS];
+};
+
+/* A producer, and who uses it. */
+struct fp_line {
+	struct fp_producer lane;	/* open when lane.home is not NULL */
+	struct forkpool *pool;
+	bool shared;			/* by threads for which no lane was left: under the lock */
+	pthread_mutex_t lock;
+	fp_a32 busy;			/* a submission is under way that may have seen the pool open; by its thread */
+};
+
+struct fp_lines {
+	pthread_mutex_t lock;
+	uint64_t serial;
+	uint32_t next_id;		/* host lanes that were handed out */
+	struct fp_submitter *list;
+	struct fp_line *shared[FP_PRIOS];
+	struct fp_desk *_Atomic *desks;	/* by page */
+	fp_a32 desks_used;		/* none from here on */
+	uint32_t depth;			/* unfinished tasks of a line */
+};
+
+int fp_lines_create(struct forkpool *pool, uint32_t depth);
+void fp_lines_destroy(struct forkpool *pool);
+
+/* The caller's line of a priority, open and, where it is shared, locked.  0 or -ENOMEM. */
+int fp_line_get(struct forkpool *pool, uint32_t prio, struct fp_line **ret);
+
+static inline void fp_line_put(struct fp_line *line)
+{
+	if (fp_unlikely(line->shared))
+		pthread_mutex_unlock(&line->lock);
+}
+
+/* Is it this thread's alone? */
+bool fp_line_is_mine(const struct forkpool *pool, const struct fp_producer *p);
+
+/* The desk of a page of this process's own; NULL: it has none there. */
+static inline struct fp_desk *fp_desk_of(const struct forkpool *pool, uint32_t page)
+{
+	/* DESK-D1: the desk as it was made; pairs with DESK-D2. */
+	return page < FP_TASK_PAGES ? fp_load_acq(&pool->lines->desks[page]) : NULL;
+}
+
+/* For each line of this process, under the lock. */
+void fp_lines_each(struct forkpool *pool, void (*visit)(struct fp_line *line, void *ctx), void *ctx);
+
+#endif

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What.  Submission: a place in the caller's line, filled, shown, and somebody
+ * woken if that is needed.
+ *
+ * Usage.  Host threads, and items.
+ *
+ * Invariants.
+ * I1 A host thread's submission that has found the pool open has `busy` set until
+ *    its tasks are shown; who closes the pool waits for that (LINE-B1).
+ * I2 When it returns a worker can see every task: the words, then the turns of all
+ *    but the first, then the first one's.
+ * I3 A place that could not be filled is shown all the same, empty, so that no
+ *    cursor waits there.
+ *
+ * Ordering pairs.  LINE-B1/LINE-B2 (closing), IDLE-W1/IDLE-S1 through sync/fence.h
+ * (shown, and who sleeps), LANE-W1/LANE-W2 (room).
+ *
+ * Progress.  Waits only while the line is full.
+ *
+ * If the owner dies.  Host threads don't die singly; a worker's READY tasks are
+ * cancelled, others were never there.
+ */
+#include "engine/submit.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <string.h>
+
+#include <forkpool.h>
+
+#include "engine/future.h"
+#include "os/sys.h"
+#include "sync/fence.h"
+#include "sync/idle.h"
+#include "task/job.h"
+#include "task/take.h"
+
+#define AT_ONCE		256u	/* tasks with one publication */
+#define FAR_ALIGN	((size_t)64)
+#define ROOM_MOST	256u	/* tasks that end before one who waits for room is woken */
+
+/* ---- Memory for what does not fit ------------------------------------------------------ */
+
+static bool by_worker(const struct forkpool *pool)
+{
+	return fp_self && fp_self->crew->pool == pool && pool->mode != FORKPOOL_INLINE;
+}
+
+int fp_task_memory(struct forkpool *pool, size_t size, void **ret)
+{
+	return by_worker(pool) ? fp_heap_alloc(&fp_self->heap, FP_LINE, size, ret, NULL)
+			       : fp_arena_alloc(pool->arena, FP_LINE, size, ret, NULL);
+}
+
+void fp_task_memory_free(struct forkpool *pool, void *p)
+{
+	uint64_t pages;
+
+	if (by_worker(pool))
+		fp_heap_free(&fp_self->heap, p, &pages);
+	else
+		fp_arena_free(pool->arena, p);
+}
+
+/* ---- Filling a slot ------------------------------------------------------------------------ */
+
+/* Where arg, in and out begin, one behind the other. */
+struct places {
+	size_t arg, in, out, end;
+};
+
+static size_t place(size_t *end, size_t size, size_t align)
+{
+	size_t at = fp_round_up(*end, size < align ? 8 : align);
+
+	*end = at + size;
+	return at;
+}
+
+static struct places places_for(const struct fp_spec *s, size_t align)
+{
+	struct places p = { .end = 0 };
+
+	p.arg = place(&p.end, s->arg_size, align);
+	p.in = place(&p.end, s->in_size, align);
+	p.out = place(&p.end, s->out_size, align);
+	return p;
+}
+
+static size_t room_of(const struct fp_spec *s)
+{
+	return s->parent || s->retries || s->timeout || s->deadline ? FP_TASK_EXT_AT : FP_TASK_ROOM;
+}
+
+/* All in the slot. */
+static void fill_near(struct fp_task *t, struct fp_future *f, const struct fp_spec *s,
+		      const struct places *p, const void *in)
+{
+	t->arg = s->arg;
+	if (s->arg_size) {
+		t->arg = t->room + p->arg;
+		memcpy(t->arg, s->arg, s->arg_size);
+	}
+	t->in_at = t->out_at = 0;
+	if (s->in_size) {
+		t->in_at = (uint8_t)(offsetof(struct fp_task, room) + p->in);
+		memcpy(t->room + p->in, in, s->in_size);
+	}
+	f->out = NULL;
+	if (s->out_size) {
+		t->out_at = (uint8_t)(offsetof(struct fp_task, room) + p->out);
+		f->out = t->room + p->out;
+	}
+}
+
+/* In memory of its own; input that lies in the segment stays where it is. */
+static int fill_far(struct forkpool *pool, struct fp_task *t, struct fp_future *f,
+		    const struct fp_spec *s, const void *in)
+{
+	bool in_place = s->in_size && fp_segment_owns(&pool->crew.seg, in, s->in_size);
+	struct fp_spec sizes = *s;
+	struct places p;
+	char *mem;
+	void *at[2];
+	int err;
+
+	if (in_place)
+		sizes.in_size = 0;
+	p = places_for(&sizes, FAR_ALIGN);
+	if (p.end < s->out_size || p.end < s->in_size * !in_place)
+		return -ENOMEM;
+	err = fp_task_memory(pool, p.end ? p.end : 1, &f->far);
+	if (err) {
+		f->far = NULL;
+		return err;
+	}
+	mem = f->far;
+	t->arg = s->arg_size ? memcpy(mem + p.arg, s->arg, s->arg_size) : s->arg;
+	at[0] = in_place ? (void *)in : mem + p.in;
+	at[1] = mem + p.out;
+	if (s->in_size && !in_place)
+		memcpy(mem + p.in, in, s->in_size);
+	memcpy(t->room, at, sizeof(at));
+	t->in_at = s->in_size ? offsetof(struct fp_task, room) : 0;
+	t->out_at = s->out_size ? offsetof(struct fp_task, room) + sizeof(*at) : 0;
+	t->flags |= FP_TASK_FAR;
+	f->out = s->out_size ? at[1] : NULL;
+	return 0;
+}
+
+static void fill_ext(struct fp_task *t, const struct fp_spec *s)
+{
+	struct fp_task_ext *ext;
+
+	t->flags |= FP_TASK_EXT;
+	ext = fp_task_ext(t);
+	ext->timeout = s->timeout;
+	ext->deadline = s->deadline;
+	ext->parent = s->parent;
+	ext->retries = s->retries;
+	fp_store_rlx(&ext->attempts, 0);
+	ext->level = s->level;
+	ext->frame = s->frame;
+}
+
+static int fill(struct forkpool *pool, const struct fp_place *at, const struct fp_spec *s, const void *in)
+{
+	struct fp_future *f = &fp_container(at->home, struct fp_desk, home)->futures[at->index];
+	struct fp_task *t = at->task;
+	const struct places p = places_for(s, 16);
+	size_t room = room_of(s);
+	int err = 0;
+
+	t->fn = s->fn;
+	t->flags = 0;
+	fp_store_rlx(&t->asks, s->on_done ? FP_ASK_DUE : 0);
+	f->deadline = s->deadline;
+	f->on_done = s->on_done;
+	f->user = s->user;
+	if (fp_likely(p.end <= room && s->in_size <= room && s->out_size <= room && s->arg_size <= room))
+		fill_near(t, f, s, &p, in);
+	else
+		err = fill_far(pool, t, f, s, in);
+	if (!err && room != FP_TASK_ROOM)
+		fill_ext(t, s);
+	return err;
+}
+
+/* ---- Room ------------------------------------------------------------------------------------- */
+
+/* Sleeps until there may be room; the line's tasks have been counted since LANE-W1. */
+static void await_room(struct fp_line *line)
+{
+	struct fp_lane *lane = line->lane.lane;
+	struct fp_ctl *ctl = line->pool->crew.seg.ctl;
+	/* LANE-R2: before we ask; pairs with LANE-R1. */
+	uint32_t seen = fp_load_sc(&lane->room), life = fp_load_rlx(&ctl->life);
+
+	/* LANE-W1: before the count; pairs with LANE-W2. */
+	fp_swap_sc(&lane->wanted, (uint32_t)fp_max(fp_min(line->pool->lines->depth / 4, ROOM_MOST), 1));
+	fp_lane_count(&line->lane);
+	if (line->lane.used >= line->pool->lines->depth && !(life & FUTEX_OWNER_DIED) &&
+	    !fp_pool_over(line->pool)) {
+		fp_sys.futex_wait_two(&lane->room, seen, &ctl->life, life, FP_FOREVER);
+		if (fp_life_ended(ctl))
+			fp_sys.futex_wake(&ctl->life, INT32_MAX);
+		fp_lane_count(&line->lane);
+	}
+	fp_store_rlx(&lane->wanted, 0);
+}
+
+/* 0 when one more task may be submitted. */
+static int make_room(struct fp_line *line, bool wait)
+{
+	struct forkpool *pool = line->pool;
+
+	fp_lane_count(&line->lane);
+	while (line->lane.used >= pool->lines->depth) {
+		if (fp_pool_over(pool))
+			return fp_pool_end_error(pool);
+		if (!wait)
+			return -EAGAIN;
+		await_room(line);
+	}
+	return 0;
+}
+
+/* ---- Submission ---------------------------------------------------------------------------------- */
+
+static int put_one(struct fp_line *line, const struct fp_spec *s, const void *in,
+		   struct fp_place *at)
+{
+	int err = fp_lane_place(&line->lane, at);
+
+	if (err)
+		return err;
+	err = fill(line->pool, at, s, in);
+	if (fp_likely(!err)) {
+		fp_lane_ready(at);
+		return 0;
+	}
+	fp_lane_give(at->home, at->index);
+	line->lane.used--;
+	fp_lane_show(at);
+	return err;
+}
+
+static void hand_out(struct forkpool *pool, const struct fp_place *at, const struct fp_spec *s,
+		     struct forkpool_job **ret)
+{
+	if (ret)
+		*ret = fp_ref_make(pool, at);
+	else if (s->on_done)
+		fp_ref_make(pool, at);
+	else
+		/* TASK-G4: nobody asks from the start; pairs with TASK-G1. */
+		fp_or_sc(&at->home->given_up, (uint32_t)1 << at->index);
+}
+
+/* At most AT_ONCE; how many, or an error if none. */
+static int64_t put_some(struct fp_line *line, const struct fp_spec *s, size_t from, size_t n,
+			struct forkpool_job **ret)
+{
+	struct fp_place at[AT_ONCE];
+	size_t k, i;
+	int err = 0;
+
+	for (k = 0; k < n; k++) {
+		err = put_one(line, s, (const char *)s->in + (from + k) * s->in_size, &at[k]);
+		if (err)
+			break;
+		hand_out(line->pool, &at[k], s, ret ? ret + from + k : NULL);
+	}
+	for (i = k; i-- > 0;)
+		fp_lane_show(&at[i]);
+	return k ? (int64_t)k : err;
+}
+
+static int64_t put_single(struct fp_line *line, const struct fp_spec *s, struct forkpool_job **ret)
+{
+	struct fp_place at;
+	int err = put_one(line, s, s->in, &at);
+
+	if (fp_unlikely(err))
+		return err;
+	hand_out(line->pool, &at, s, ret);
+	fp_lane_show(&at);
+	return 1;
+}
+
+/* Wakes as many as there is work for, beside those who look for some. */
+static void wake(struct forkpool *pool, const struct fp_line *line, uint64_t n)
+{
+	const struct fp_segment *seg = &pool->crew.seg;
+	uint32_t workers = seg->geo.workers, lookers, work;
+
+	fp_fence_light(seg->ctl);
+	if (fp_likely(!fp_asleep_any(seg->ctl, workers)))
+		return;
+	/* Now we must know who looks: what they do next, or we do, is seen by the other. */
+	fp_fence_full(seg->ctl);
+	lookers = fp_idle_lookers(seg->ctl, workers);
+	work = line->lane.used;
+	if (work > lookers)
+		fp_wake_workers(seg, fp_min(n, work - lookers));
+}
+
+/* Is the pool open?  Then close waits until busy is 0 again. */
+static int begin(struct fp_line *line)
+{
+	struct forkpool *pool = line->pool;
+
+	fp_store_rlx(&line->busy, 1);
+	fp_fence_light(pool->crew.seg.ctl);
+	/* LINE-B1: after busy, by the light fence; pairs with LINE-B2. */
+	if (fp_likely(fp_load_acq(&pool->state) == FP_POOL_OPEN && !fp_life_ended(pool->crew.seg.ctl)))
+		return 0;
+	/* LINE-B3: as LINE-B4; pairs with LINE-B2. */
+	fp_store_rel(&line->busy, 0);
+	return fp_load_rlx(&pool->state) == FP_POOL_OPEN ? -FORKPOOL_EBROKEN : -FORKPOOL_ECLOSED;
+}
+
+static void end(struct fp_line *line)
+{
+	/* LINE-B4: after the tasks are shown; pairs with LINE-B2. */
+	fp_store_rel(&line->busy, 0);
+}
+
+/* So many that there is room for; waits while there is none. */
+static int64_t put(struct fp_line *line, const struct fp_spec *s, size_t from, struct forkpool_job **ret)
+{
+	uint32_t depth = line->pool->lines->depth;
+	int64_t n;
+	int err = fp_likely(line->lane.used < depth) ? 0 : make_room(line, !s->dont_wait);
+
+	if (fp_unlikely(err))
+		return err;
+	err = by_worker(line->pool) ? 0 : begin(line);
+	if (fp_unlikely(err))
+		return err;
+	if (fp_likely(s->count == 1))
+		n = put_single(line, s, ret);
+	else
+		n = put_some(line, s, from,
+			     fp_min(fp_min(s->count - from, AT_ONCE), depth - line->lane.used), ret);
+	end(line);
+	if (fp_likely(n > 0))
+		wake(line->pool, line, (uint64_t)n);
+	return n;
+}
+
+int64_t fp_submit(struct forkpool *pool, const struct fp_spec *s, struct forkpool_job **ret)
+{
+	struct fp_line *line;
+	int64_t n = fp_line_get(pool, s->prio, &line);
+	size_t done = 0;
+
+	if (fp_unlikely(n))
+		return n;
+	do {
+		n = put(line, s, done, ret);
+		done += n > 0 ? (size_t)n : 0;
+	} while (fp_unlikely(n > 0 && done < s->count));
+	fp_line_put(line);
+	return done ? (int64_t)done : n;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* Tasks handed to the workers; see submit.c. */
+#ifndef FP_ENGINE_SUBMIT_H
+#define FP_ENGINE_SUBMIT_H
+
+#include "engine/lines.h"
+
+/* Tasks as asked for, checked, with defaults filled in. */
+struct fp_spec {
+	uintptr_t fn;
+	const void *in;			/* of the first */
+	size_t in_size, out_size;
+	size_t count;
+	void *arg;
+	size_t arg_size;		/* 0: arg is handed on as it is */
+	uint32_t prio;			/* from 0, the highest, on */
+	uint32_t retries;
+	int64_t timeout;		/* ns; 0 = none */
+	int64_t deadline;		/* on the monotonic clock; 0 = none */
+	bool dont_wait;
+	void (*on_done)(struct forkpool_job *job, void *user);
+	void *user;
+	/* Of an item that submits: itself, items around, its frame; else 0. */
+	uint64_t parent;
+	uint32_t level, frame;
+};
+
+/*
+ * Submits as many as there is room for, and, but with dont_wait, waits for room for
+ * the others.  How many; or an error, if none.  ret NULL: nobody will ask.
+ */
+int64_t fp_submit(struct forkpool *pool, const struct fp_spec *spec, struct forkpool_job **ret);
+
+/* Memory in the arena, of whoever calls. */
+int fp_task_memory(struct forkpool *pool, size_t size, void **ret);
+void fp_task_memory_free(struct forkpool *pool, void *p);
+
+#endif

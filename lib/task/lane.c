@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What.  The submitter's side of a lane: a ring of pages of slots, gone round by
+ * one thread, which puts a task into each free slot that it comes by.
+ *
+ *	         next           next           next
+ *	page 7 --------> page 9 --------> page 8 --------> page 7
+ *	visit 12         visit 13         visit 11         (turns likewise)
+ *	DONE DONE RUN ..  READY READY | old turns
+ *	                              ^ home, index: the submitter; cursors come up from behind
+ *
+ * Usage.  One thread at a time: a host thread with its lanes, a worker with its
+ * own.  fp_lane_place(), fill the slot, fp_lane_ready(), fp_lane_show().
+ *
+ * Invariants.
+ * I1 The task word is the truth (taskwords.h); turn, visit, next, at are hints,
+ *    which say in which order to look.
+ * I2 Visits of pages have consecutive numbers.  A slot's turn becomes the visit
+ *    when the submitter passes it, whether it puts a task there or not.
+ * I3 A page is filled only if no slot in it is READY.  Others are passed over: all
+ *    turns, then the visit.  So each READY slot has been passed in the last visit
+ *    of its page, and a cursor that follows the visits comes by.  After a few pages
+ *    like that a new one is linked in.
+ * I4 A slot is used again only when its task has ended and nobody asks for it.
+ * I5 Nothing here is read back from the segment and trusted but the states of
+ *    words: generations, pages and their order are the process's own.
+ *
+ * Ordering pairs.  TASK-R1 (a task as filled in; with TASK-C1), TASK-T1/TASK-T2
+ * (turn), TASK-V1/TASK-V2 (visit), TASK-P1 (a page's owner).
+ *
+ * Progress.  Wait-free, but for the search for a free page.
+ *
+ * If the owner dies.  A worker's READY tasks are cancelled, its RUN ones go on
+ * unseen; the next worker with its id takes the pages over (adopt), which starts
+ * all cursors anew.  A page that it had taken and not linked is found by its owner
+ * word.  Model: tests/models/lane.pml.
+ */
+#include "task/lane.h"
+
+#include <errno.h>
+
+#include "os/sys.h"
+
+#define SEEK_BACK	16u	/* pages where one may have come free again: there was no memory for it */
+#define PASS_MOST	2u	/* pages passed over before a new one is linked in */
+
+/* ---- Pages --------------------------------------------------------------------------- */
+
+static void raise_pages(struct fp_ctl *ctl, uint32_t to)
+{
+	uint32_t was = fp_load_rlx(&ctl->task_pages);
+
+	/* TASK-P2: only grows; pairs with TASK-P2. */
+	while (was < to && !fp_cas_sc(&ctl->task_pages, &was, to))
+		;
+}
+
+/* The words of owners have memory for pages below task_pages, and those that begin a new page of them. */
+static int owner_room(const struct fp_producer *p, uint32_t page)
+{
+	fp_a32 *owner = fp_segment_owner(p->seg, page);
+
+	if (page > 1 && page % (FP_PAGE / sizeof(*owner)))
+		return 0;
+	return fp_segment_take_room(p->seg, owner, sizeof(*owner), p->host);
+}
+
+/* A page of this lane's own, with memory; 0: none is left, or no memory. */
+static uint32_t page_take(struct fp_producer *p)
+{
+	struct fp_ctl *ctl = p->seg->ctl;
+	uint32_t known = fp_load_rlx(&ctl->task_pages), nobody;
+	uint32_t page = known > SEEK_BACK ? known - SEEK_BACK : 1;
+
+	for (; page < FP_TASK_PAGES; page++) {
+		if (page >= fp_load_rlx(&ctl->task_pages)) {
+			if (owner_room(p, page))
+				return 0;
+			raise_pages(ctl, page + 1);
+		}
+		nobody = 0;
+		/* TASK-P1: each page has one owner; pairs with TASK-P1. */
+		if (fp_load_rlx(fp_segment_owner(p->seg, page)) ||
+		    !fp_cas_sc(fp_segment_owner(p->seg, page), &nobody, p->id + 1))
+			continue;
+		if (!fp_segment_take_room(p->seg, fp_segment_page(p->seg, page), FP_PAGE, p->host))
+			return page;
+		/* TASK-P3: nothing was done with it; pairs with TASK-P1. */
+		fp_store_rel(fp_segment_owner(p->seg, page), 0);
+		return 0;
+	}
+	return 0;
+}
+
+/* Links a home in behind the current one; the ring's first points at itself. */
+static void link_home(struct fp_producer *p, struct fp_home *h)
+{
+	struct fp_task_page *page = fp_segment_page(p->seg, h->page);
+
+	h->next = p->home ? p->home->next : h;
+	fp_store_rlx(&page->next, h->next->page);
+	if (p->home) {
+		p->home->next = h;
+		/* TASK-L1: with the page's own next; pairs with TASK-L2. */
+		fp_store_rel(&fp_segment_page(p->seg, p->home->page)->next, h->page);
+	}
+	p->pages++;
+}
+
+static struct fp_home *home_make(struct fp_producer *p, uint32_t page)
+{
+	struct fp_home *h = p->home_new(p->ctx, page);
+
+	if (!h)
+		return NULL;
+	h->owner = p;
+	h->page = page;
+	h->free = FP_ALL_PLACES;
+	return h;
+}
+
+/* ---- Slots that come free --------------------------------------------------------------- */
+
+static uint64_t word_at(const struct fp_producer *p, const struct fp_home *h, uint32_t i)
+{
+	/* TASK-E1: what the task left behind is seen before the place is used again; pairs with TASK-D1. */
+	return fp_load_acq(&fp_segment_task(p->seg, h->page * FP_PAGE_SLOTS + i)->word);
+}
+
+static bool has_ended(uint64_t word)
+{
+	return fp_task_state(word) == FP_TASK_DONE || fp_task_state(word) == FP_TASK_FREE;
+}
+
+void fp_lane_give(struct fp_home *h, uint32_t index)
+{
+	h->free |= (uint32_t)1 << index;
+}
+
+/* Takes back the places of tasks that were given up and have ended. */
+static void collect(struct fp_producer *p, struct fp_home *h)
+{
+	/* TASK-G1: what was done with the job before it was given up; pairs with TASK-G2. */
+	uint32_t left = fp_load_acq(&h->given_up), i;
+
+	for (; left; left &= left - 1) {
+		i = (uint32_t)__builtin_ctz(left);
+		if (!has_ended(word_at(p, h, i)))
+			continue;
+		/* TASK-G3: others give up other places at the same time; pairs with TASK-G2. */
+		fp_and_sc(&h->given_up, ~((uint32_t)1 << i));
+		p->freed(p->ctx, h, i);
+		fp_lane_give(h, i);
+	}
+}
+
+static bool any_ready(const struct fp_producer *p, const struct fp_home *h)
+{
+	uint32_t busy = FP_ALL_PLACES & ~h->free;
+
+	for (; busy; busy &= busy - 1)
+		if (fp_task_state(word_at(p, h, (uint32_t)__builtin_ctz(busy))) == FP_TASK_READY)
+			return true;
+	return false;
+}
+
+/* ---- Going round ---------------------------------------------------------------------------- */
+
+static void set_turn(const struct fp_producer *p, uint32_t number, uint32_t visit)
+{
+	/* TASK-T1: what lies in the slot can be found; pairs with TASK-T2. */
+	fp_store_rel(&fp_segment_task(p->seg, number)->turn, visit);
+}
+
+/* The next page in the order of visits. */
+static void enter(struct fp_producer *p, struct fp_home *h)
+{
+	p->home = h;
+	p->index = 0;
+	p->visit++;
+	/* TASK-V1: cursors may come; after the turns of a page that is passed over; pairs with TASK-V2. */
+	fp_store_rel(&fp_segment_page(p->seg, h->page)->visit, p->visit);
+	/* TASK-A1: the visit before; pairs with TASK-A2. */
+	fp_store_rel(&p->lane->at, h->page);
+}
+
+static void pass_over(struct fp_producer *p, struct fp_home *h)
+{
+	uint32_t i;
+
+	for (i = 1; i < FP_PAGE_SLOTS; i++)
+		set_turn(p, h->page * FP_PAGE_SLOTS + i, p->visit + 1);
+	enter(p, h);
+	p->index = FP_PAGE_SLOTS - 1;
+}
+
+static int add_page(struct fp_producer *p)
+{
+	uint32_t page = page_take(p);
+	struct fp_home *h = page ? home_make(p, page) : NULL;
+
+	if (page && !h)
+		/* TASK-P4: as TASK-P3; pairs with TASK-P1. */
+		fp_store_rel(fp_segment_owner(p->seg, page), 0);
+	if (!h)
+		return -ENOMEM;
+	link_home(p, h);
+	enter(p, h);
+	return 0;
+}
+
+/* To a page that can be filled. */
+static int next_page(struct fp_producer *p)
+{
+	struct fp_home *h;
+	uint32_t n;
+
+	for (n = 0; p->home && n < p->pages; n++) {
+		h = p->home->next;
+		collect(p, h);
+		if (h->free && !any_ready(p, h)) {
+			enter(p, h);
+			return 0;
+		}
+		if (n >= PASS_MOST && !add_page(p))
+			return 0;
+		pass_over(p, h);
+	}
+	return add_page(p);
+}
+
+int fp_lane_place(struct fp_producer *p, struct fp_place *ret)
+{
+	struct fp_home *h = p->home;
+	uint32_t left, i;
+	int err;
+
+	for (;;) {
+		left = h ? h->free & ~(((uint32_t)2 << p->index) - 1) : 0;
+		i = left ? (uint32_t)__builtin_ctz(left) : FP_PAGE_SLOTS;
+		while (h && ++p->index < i)
+			set_turn(p, h->page * FP_PAGE_SLOTS + p->index, p->visit);
+		if (left)
+			break;
+		err = next_page(p);
+		if (err) {
+			p->index = FP_PAGE_SLOTS - 1;
+			return err;
+		}
+		h = p->home;
+	}
+	h->free &= ~((uint32_t)1 << i);
+	ret->home = h;
+	ret->index = i;
+	ret->number = h->page * FP_PAGE_SLOTS + i;
+	ret->task = fp_segment_task(p->seg, ret->number);
+	ret->visit = p->visit;
+	h->gens[i] = (h->gens[i] + 1) & FP_TASK_GEN_MASK;
+	ret->gen = h->gens[i];
+	p->used++;
+	return 0;
+}
+
+void fp_lane_ready(const struct fp_place *at)
+{
+	/* TASK-R1: the task as filled in; pairs with TASK-C1. */
+	fp_store_rel(&at->task->word, fp_task_word(at->gen, FP_TASK_READY, 0, 0));
+}
+
+void fp_lane_show(const struct fp_place *at)
+{
+	/* TASK-T3: as TASK-T1; pairs with TASK-T2. */
+	fp_store_rel(&at->task->turn, at->visit);
+}
+
+/* ---- Counting ----------------------------------------------------------------------------------- */
+
+void fp_lane_count(struct fp_producer *p)
+{
+	struct fp_home *h = p->home;
+	uint32_t n, busy;
+
+	p->used = 0;
+	for (n = 0; n < p->pages; n++, h = h->next)
+		for (busy = FP_ALL_PLACES & ~h->free; busy; busy &= busy - 1)
+			p->used += !has_ended(word_at(p, h, (uint32_t)__builtin_ctz(busy)));
+}
+
+/* ---- A lane's beginnings ---------------------------------------------------------------------------- */
+
+/* A page that an owner before this one had: what still runs there is nobody's. */
+static void adopt_page(struct fp_producer *p, uint32_t page)
+{
+	struct fp_home *h = home_make(p, page);
+	uint32_t i;
+	uint64_t w;
+
+	/* Without memory it stays the lane's and is not used in this life. */
+	if (!h)
+		return;
+	for (i = 1; i < FP_PAGE_SLOTS; i++) {
+		w = word_at(p, h, i);
+		h->gens[i] = fp_task_gen(w);
+		if (has_ended(w))
+			continue;
+		h->free &= ~((uint32_t)1 << i);
+		fp_store_rlx(&h->given_up, fp_load_rlx(&h->given_up) | (uint32_t)1 << i);
+	}
+	p->visit = fp_load_rlx(&fp_segment_page(p->seg, page)->visit) > p->visit
+			   ? fp_load_rlx(&fp_segment_page(p->seg, page)->visit) : p->visit;
+	link_home(p, h);
+	p->home = h;
+}
+
+static void adopt(struct fp_producer *p)
+{
+	uint32_t pages = fp_load_rlx(&p->seg->ctl->task_pages), page;
+
+	for (page = 1; page < pages && page < FP_TASK_PAGES; page++)
+		if (fp_load_rlx(fp_segment_owner(p->seg, page)) == p->id + 1)
+			adopt_page(p, page);
+	if (p->home) {
+		enter(p, p->home);
+		p->index = FP_PAGE_SLOTS - 1;
+	}
+}
+
+int fp_lane_open(struct fp_producer *p)
+{
+	int err = fp_segment_take_room(p->seg, p->lane, sizeof(*p->lane), p->host);
+	fp_a64 *map = p->id < FP_HOST_LANES ? p->seg->ctl->host_lanes[p->prio]
+					    : p->seg->ctl->crew_lanes[p->prio];
+	uint32_t bit = p->id < FP_HOST_LANES ? p->id
+					     : (p->id - FP_HOST_LANES) % p->seg->geo.workers;
+
+	if (err)
+		return err;
+	adopt(p);
+	if (!p->home)
+		err = add_page(p);
+	if (err)
+		return err;
+	/* TASK-N1: the ring is as it is to be; pairs with TASK-N2. */
+	fp_add_sc(&p->lane->epoch, 1);
+	/* TASK-B1: before the first task; pairs with TASK-B2. */
+	fp_or_sc(&map[bit / 64], (uint64_t)1 << (bit % 64));
+	fp_kind_raise(p->seg->ctl, FP_KIND_TASK, p->prio);
+	return 0;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/* Where a submitter puts its tasks; see lane.c. */
+#ifndef FP_TASK_LANE_H
+#define FP_TASK_LANE_H
+
+#include "shm/segment.h"
+
+/*
+ * A page of slots as its submitter's process knows it.  Never freed while the pool
+ * lives.  Bit i of a mask is slot i; the submitter's alone, but given_up.
+ */
+struct fp_home {
+	struct fp_home *next;		/* in the ring */
+	struct fp_producer *owner;
+	uint32_t page;
+	uint32_t free;			/* slots without a task */
+	fp_a32 given_up;		/* nobody asks for these tasks any more; set by whoever gives up */
+	uint32_t gens[FP_PAGE_SLOTS];	/* of the last task in each */
+};
+
+#define FP_ALL_PLACES	0xfffffffeu	/* place 0 is the header */
+
+/* One submitter, with one priority; in its process's own memory. */
+struct fp_producer {
+	const struct fp_segment *seg;
+	struct fp_lane *lane;
+	uint32_t id, prio;
+	bool host;			/* takes room by the file's descriptor */
+	struct fp_home *home;		/* where it is in the ring; NULL: no page yet */
+	uint32_t index, visit;
+	uint32_t pages;
+	uint32_t used;			/* at most so many tasks have not ended; counted anew when that is too many */
+	/* Makes and frees homes: by who also finds them by their page. */
+	struct fp_home *(*home_new)(void *ctx, uint32_t page);
+	void (*freed)(void *ctx, struct fp_home *home, uint32_t index);	/* a task that was given up has ended */
+	void *ctx;
+};
+
+/* A slot that was found for a task. */
+struct fp_place {
+	struct fp_home *home;
+	struct fp_task *task;
+	uint32_t index;
+	uint32_t number;
+	uint32_t visit;
+	uint32_t gen;			/* the new task's */
+};
+
+/*
+ * Makes lane `id` of priority prio usable by p, which has its first four fields set,
+ * and the callbacks: a lane of a dead worker, too, whose pages come along.  0 or -errno.
+ */
+int fp_lane_open(struct fp_producer *p);
+
+/* Finds a place for a task.  0; -ENOMEM: no page is to be had. */
+int fp_lane_place(struct fp_producer *p, struct fp_place *ret);
+
+/* READY; nobody sees it before fp_lane_show(). */
+void fp_lane_ready(const struct fp_place *at);
+
+/* Workers find it from now on, if they find those before it in its lane. */
+void fp_lane_show(const struct fp_place *at);
+
+/* The place is free again: its task has ended, or was never ready.  By the submitter. */
+void fp_lane_give(struct fp_home *home, uint32_t index);
+
+/* Counts what has not ended, which `used` may exceed. */
+void fp_lane_count(struct fp_producer *p);
+
+/* Tasks that wait for a worker; a snapshot, by any thread of the submitter's process. */
+uint32_t fp_lane_queued(const struct fp_producer *p);
+
+#endif

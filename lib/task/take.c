@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What.  The worker's side of a lane: a cursor that follows the submitter round
+ * the ring of pages, the claim of a task, its end.
+ *
+ * Usage.  fp_take_next(), fp_take_run(), again; when there is no next one
+ * fp_take_tell().  One frame, one runner; cursors are for the worker's first frame.
+ *
+ * Invariants.
+ * I1 A claim is one swap READY -> RUN.  Before it: pos = none, span = what was run
+ *    last, intent = this task.  So a death at any point is not yet a claim, or a RUN
+ *    word that the intent points at, or a DONE word whose waiters the nursery tells.
+ * I2 The DONE store is no locked instruction.  The next swap, or the exchange in
+ *    fp_take_tell(), comes between it and the look at `asks`; who asks sets his bit
+ *    by a locked instruction and looks at the word after it.  So one of the two sees
+ *    the other.  (A store, a locked instruction, a load: x86 keeps the load behind;
+ *    on aarch64 a store-release and a load-acquire stay in order as they are.)
+ * I3 A cursor passes a slot when its turn is that of the cursor's page, and waits
+ *    there otherwise.  It has not passed a READY slot but by claiming it or seeing it
+ *    claimed.  Lapped, or when the epoch changed, it looks at all slots by their words.
+ * I4 Page numbers from the segment are bounded before use.
+ *
+ * Ordering pairs.  TASK-C1/TASK-R1 (the task), TASK-D1/TASK-E1 (its end), TASK-D2/
+ * TASK-W1 (asks), TASK-T2/TASK-T1, TASK-V2/TASK-V1 (hints).
+ *
+ * Progress.  A failed swap means that somebody claimed, or cancelled.
+ *
+ * If the owner dies: proc/salvage.c.  Model: tests/models/lane.pml, done.pml.
+ */
+#include "task/take.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdio_ext.h>
+#include <string.h>
+
+#include <forkpool.h>
+
+#include "os/sys.h"
+#include "task/limit.h"
+
+/* ---- Cursors ---------------------------------------------------------------------------- */
+
+static bool is_page(const struct fp_segment *seg, uint32_t page)
+{
+	return page > 0 && page < FP_TASK_PAGES && page < fp_load_rlx(&seg->ctl->task_pages);
+}
+
+static uint32_t next_of(const struct fp_segment *seg, uint32_t page)
+{
+	/* TASK-L2: with the page its own next; pairs with TASK-L1. */
+	return fp_load_acq(&fp_segment_page(seg, page)->next);
+}
+
+static uint32_t visit_of(const struct fp_segment *seg, uint32_t page)
+{
+	/* TASK-V2: the turns of a page that was passed over; pairs with TASK-V1. */
+	return fp_load_acq(&fp_segment_page(seg, page)->visit);
+}
+
+/* From the page behind the submitter's, once round, to its own. */
+static bool look_at_all(const struct fp_segment *seg, struct fp_cursor *at, const struct fp_lane *lane)
+{
+	/* TASK-A2: with the page its visit; pairs with TASK-A1. */
+	uint32_t page = fp_load_acq(&lane->at);
+
+	if (!is_page(seg, page))
+		return false;
+	at->until = page;
+	at->left = FP_TASK_PAGES;
+	at->page = next_of(seg, page);
+	at->index = 1;
+	return is_page(seg, at->page);
+}
+
+/* Behind the last slot: to the next page, if the submitter has been there. */
+static bool turn_page(const struct fp_segment *seg, struct fp_cursor *at, const struct fp_lane *lane)
+{
+	uint32_t next = next_of(seg, at->page), visit;
+
+	if (at->until && at->page == at->until) {
+		/* Looked at all; from here on in order. */
+		at->visit = visit_of(seg, at->page);
+		at->until = 0;
+		at->index = 1;
+		return true;
+	}
+	if (!is_page(seg, next))
+		return false;
+	if (at->until) {
+		at->page = next;
+		at->index = 1;
+		return --at->left > 0;
+	}
+	visit = visit_of(seg, next);
+	if ((int32_t)(visit - at->visit) > 1)
+		return look_at_all(seg, at, lane);
+	if (visit != at->visit + 1)
+		return false;
+	at->page = next;
+	at->visit = visit;
+	at->index = 1;
+	return true;
+}
+
+/* May the slot be passed?  Else the submitter has not been there in this visit, or is a lap ahead. */
+static bool was_shown(const struct fp_cursor *at, struct fp_task *t, bool *lapped)
+{
+	/* TASK-T2: with the turn what lies there; pairs with TASK-T1 and TASK-T3. */
+	uint32_t turn = fp_load_acq(&t->turn);
+
+	*lapped = (int32_t)(turn - at->visit) > 0;
+	return turn == at->visit;
+}
+
+/* The next READY slot in the cursor's order; the cursor stays on it. */
+static bool seek(const struct fp_segment *seg, struct fp_cursor *at, struct fp_lane *lane,
+		 uint32_t *number, uint64_t *word)
+{
+	/* TASK-N2: with the epoch the ring; pairs with TASK-N1. */
+	uint32_t epoch = fp_load_acq(&lane->epoch);
+	struct fp_task *t;
+	bool lapped;
+
+	if (fp_unlikely(epoch != at->epoch)) {
+		if (!look_at_all(seg, at, lane))
+			return false;
+		at->epoch = epoch;
+	}
+	for (;;) {
+		if (at->index >= FP_PAGE_SLOTS) {
+			if (!turn_page(seg, at, lane))
+				return false;
+			continue;
+		}
+		*number = at->page * FP_PAGE_SLOTS + at->index;
+		t = fp_segment_task(seg, *number);
+		if (fp_likely(!at->until) && !was_shown(at, t, &lapped)) {
+			if (!lapped || !look_at_all(seg, at, lane))
+				return false;
+			continue;
+		}
+		*word = fp_load_rlx(&t->word);
+		if (fp_task_state(*word) == FP_TASK_READY)
+			return true;
+		at->index++;
+	}
+}
+
+/* ---- Claim -------------------------------------------------------------------------------- */
+
+/* Tells of the last task; a locked instruction lies between its end and this. */
+static void tell(struct fp_runner *r)
+{
+	uint32_t number = fp_intent_task(r->untold);
+
+	r->untold = FP_INTENT_NONE;
+	fp_task_told(r->claimer.seg, number);
+}
+
+bool fp_take(struct fp_runner *r, uint32_t number, uint64_t w, struct fp_taken *ret)
+{
+	struct fp_frame *frame = r->claimer.frame;
+	struct fp_task *t = fp_segment_task(r->claimer.seg, number);
+	uint64_t run = fp_task_word(fp_task_gen(w), FP_TASK_RUN, 0, r->claimer.id);
+
+	fp_store_rlx(&frame->pos, FP_POS_NONE);
+	fp_store_rlx(&frame->span, r->untold);
+	fp_store_rlx(&frame->intent, fp_intent_of_task(fp_task_gen(w), number));
+	/* TASK-C1: the task as it was submitted; and the lines above before it (I1); pairs with TASK-R1. */
+	if (!fp_cas_sc(&t->word, &w, run)) {
+		fp_take_tell(r);
+		return false;
+	}
+	if (r->untold)
+		tell(r);
+	ret->task = t;
+	ret->number = number;
+	ret->run = run;
+	return true;
+}
+
+bool fp_take_next(struct fp_runner *r, struct fp_cursor *at, uint32_t lane, struct fp_taken *ret)
+{
+	struct fp_lane *l = fp_segment_lane(r->claimer.seg, lane);
+	uint32_t number;
+	uint64_t w;
+
+	while (seek(r->claimer.seg, at, l, &number, &w)) {
+		at->index++;
+		if (fp_take(r, number, w, ret))
+			return true;
+	}
+	return false;
+}
+
+bool fp_take_peek(const struct fp_segment *seg, struct fp_cursor *at, uint32_t lane)
+{
+	uint32_t number;
+	uint64_t w;
+
+	return seek(seg, at, fp_segment_lane(seg, lane), &number, &w);
+}
+
+/* ---- Run ------------------------------------------------------------------------------------ */
+
+static void *place_of(struct fp_task *t, uint8_t at, uint8_t far)
+{
+	void *p;
+
+	if (!at)
+		return NULL;
+	if (fp_likely(!(t->flags & far)))
+		return (char *)t + at;
+	memcpy(&p, (char *)t + at, sizeof(p));
+	return p;
+}
+
+static int call(struct fp_runner *r, struct fp_task *t)
+{
+	forkpool_fn *fn = (forkpool_fn *)t->fn;
+
+	fp_store_rlx(&r->claimer.frame->pos, 0);
+	return fn(t->arg, place_of(t, t->in_at, FP_TASK_IN_FAR), place_of(t, t->out_at, FP_TASK_OUT_FAR));
+}
+
+static int call_limited(struct fp_runner *r, struct fp_task *t, const struct fp_task_ext *ext,
+			int *outcome)
+{
+	const struct fp_bounds bounds = { r->me, r->claimer.frame, r->outer };
+	int code;
+
+	if (!fp_limit_begin(&bounds, ext->timeout, ext->deadline, 0)) {
+		*outcome = FORKPOOL_ITEM_NOT_RUN;
+		return 0;
+	}
+	code = call(r, t);
+	fp_limit_end(&bounds);
+	return code;
+}
+
+static int run(struct fp_runner *r, struct fp_task *t, int *outcome)
+{
+	const struct fp_task_ext *ext = fp_task_ext(t);
+
+	if (fp_unlikely(ext) && (ext->timeout || ext->deadline))
+		return call_limited(r, t, ext, outcome);
+	return call(r, t);
+}
+
+void fp_take_run(struct fp_runner *r, const struct fp_taken *taken)
+{
+	struct fp_task *t = taken->task;
+	int outcome = FORKPOOL_ITEM_OK, code;
+
+	if (!r->nested)
+		fp_store_rlx(&r->me->runs, fp_load_rlx(&r->me->runs) + 1);
+	fp_store_rlx(&r->claimer.frame->limit, 0);
+	code = run(r, t, &outcome);
+	if (fp_unlikely(code)) {
+		outcome = FORKPOOL_ITEM_FAILED;
+		memcpy(t->room, &code, sizeof(code));
+	}
+	r->ran++;
+	if (r->flush && __fpending(stdout))
+		fflush(stdout);
+	fp_store_rlx(&r->me->chunks, fp_load_rlx(&r->me->chunks) + 1);
+	/* TASK-D1: what the task did before it; pairs with TASK-E1 and TASK-W2. */
+	fp_store_rel(&t->word, fp_task_word(fp_task_gen(taken->run), FP_TASK_DONE, outcome,
+					    (uint32_t)r->pid));
+	r->untold = fp_intent_of_task(fp_task_gen(taken->run), taken->number);
+}
+
+/* ---- Its end ---------------------------------------------------------------------------------- */
+
+void fp_take_tell(struct fp_runner *r)
+{
+	if (!r->untold)
+		return;
+	/* TASK-D3: the locked instruction of I2, where no claim comes next; pairs with TASK-W1. */
+	fp_swap_sc(&r->claimer.frame->span, r->untold);
+	tell(r);
+	fp_store_rlx(&r->claimer.frame->span, FP_INTENT_NONE);
+}
+
+void fp_task_told(const struct fp_segment *seg, uint32_t number)
+{
+	struct fp_task *t = fp_segment_task(seg, number);
+	/* TASK-D2: after the DONE store, and a locked instruction (I2); pairs with TASK-W1. */
+	uint8_t asks = fp_load_sc(&t->asks);
+
+	if (fp_likely(!(asks & (FP_ASK_WAITER | FP_ASK_ANY | FP_ASK_DUE))))
+		return;
+	/* The low half comes first: only little-endian machines are known here. */
+	if (asks & FP_ASK_WAITER)
+		fp_sys.futex_wake((fp_a32 *)&t->word, INT_MAX);
+	if (asks & FP_ASK_ANY) {
+		/* TASK-O1: before the wake, so that nobody sleeps on the old value; pairs with TASK-O2. */
+		fp_add_sc(&seg->ctl->done, 1);
+		fp_sys.futex_wake(&seg->ctl->done, INT_MAX);
+	}
+}
+
+bool fp_task_cancel(const struct fp_segment *seg, uint32_t number, uint32_t gen, int outcome)
+{
+	struct fp_task *t = fp_segment_task(seg, number);
+	uint64_t w = fp_task_word(gen, FP_TASK_READY, 0, 0);
+
+	/* TASK-X1: exactly one of a claim and a cancel; pairs with TASK-C1. */
+	if (!fp_cas_sc(&t->word, &w, fp_task_word(gen, FP_TASK_DONE, outcome, 0)))
+		return false;
+	fp_task_told(seg, number);
+	return true;
+}
+
+/* ---- Room ----------------------------------------------------------------------------------------- */
+
+void fp_lane_room(struct fp_lane *lane, bool at_once)
+{
+	/* LANE-W2: after a locked instruction that follows the end of a task, where it counts; pairs with LANE-W1. */
+	uint32_t wanted = fp_load_sc(&lane->wanted);
+
+	if (fp_likely(!wanted))
+		return;
+	if (wanted > 1 && !at_once) {
+		fp_store_rlx(&lane->wanted, wanted - 1);
+		return;
+	}
+	fp_store_rlx(&lane->wanted, 0);
+	/* LANE-R1: before the wake; pairs with LANE-R2. */
+	fp_add_sc(&lane->room, 1);
+	fp_sys.futex_wake(&lane->room, INT_MAX);
+}
+
+static void room_in(const struct fp_segment *seg, const fp_a64 *map, uint32_t words, uint32_t first)
+{
+	uint64_t left;
+	uint32_t i;
+
+	for (i = 0; i < words; i++)
+		for (left = fp_load_rlx(&map[i]); left; left &= left - 1)
+			fp_lane_room(fp_segment_lane(seg, first + i * 64 + (uint32_t)__builtin_ctzll(left)),
+				     true);
+}
+
+void fp_lanes_room(const struct fp_segment *seg)
+{
+	uint32_t p;
+
+	for (p = 0; p < FP_PRIOS; p++)
+		room_in(seg, seg->ctl->host_lanes[p], FP_HOST_LANES / 64, 0);
+}
