@@ -37,6 +37,7 @@
 #include "os/cpus.h"
 #include "os/sys.h"
 #include "os/topology.h"
+#include "sync/fence.h"
 #include "sync/idle.h"
 #include "task/cancel.h"
 #include "task/job.h"
@@ -296,6 +297,7 @@ static int init(struct forkpool *pool, const struct fp_pool_config *config)
 		err = make_segment(seg, config);
 	if (!err) {
 		fp_store_rlx(&seg->ctl->crew, config->workers);
+		fp_fence_open(seg->ctl);
 		fp_segment_share(seg, &pool->event);
 		heap = fp_segment_heap(seg, true);
 		err = fp_arena_create(&pool->arena, &heap);
@@ -380,7 +382,7 @@ static void ask_to_end(struct forkpool *pool, enum fp_stop how)
 		/* POOL-T2: such a slot may be touched; pairs with POOL-T1. */
 		if (fp_load_acq(&pool->host_slots[i].taken))
 			fp_job_abandon(&pool->crew.seg, i);
-	fp_wake_all(ctl);
+	fp_wake_all(ctl, pool->crew.seg.geo.workers);
 	if (pool->mode == FORKPOOL_PROCESSES && pool->spawn.control >= 0)
 		fp_spawn_command(&pool->spawn, how == FP_STOP_NOW ? FP_CMD_STOP : FP_CMD_LEAVE);
 }

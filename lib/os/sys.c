@@ -253,6 +253,11 @@ static int sys_yield(void)
 	return fp_raw(SYS_sched_yield);
 }
 
+static int sys_membarrier(int command)
+{
+	return fp_raw(SYS_membarrier, command, 0, 0);
+}
+
 /* Without this CPU for a moment, then as before.  A set too large for cpu_set_t is -EINVAL. */
 static int sys_move(void)
 {
@@ -438,6 +443,7 @@ static int sys_children(pid_t *list, int room)
 	.futex_wait_exit = fp_wait_exit,		\
 	.futex_wake = fp_wait_wake,			\
 	.yield = sys_yield,				\
+	.membarrier = sys_membarrier,			\
 	.move = sys_move,				\
 	.bind = sys_bind,				\
 	.fork = sys_fork,				\

@@ -78,6 +78,7 @@ struct fp_sys {
 	int (*futex_wait_exit)(fp_a32 *word, uint32_t expected, int64_t deadline);	/* which the kernel changes when a process ends */
 	int (*futex_wake)(fp_a32 *word, int count);		/* how many woke */
 	int (*yield)(void);					/* lets others on this CPU run */
+	int (*membarrier)(int command);				/* MEMBARRIER_CMD_...; of the query: those there are */
 	int (*move)(void);					/* this thread to another of its CPUs; -EINVAL = it has no other */
 	int (*bind)(unsigned cpu);				/* this thread to one CPU */
 

@@ -423,6 +423,9 @@ static void settle(struct nursery *n, uint32_t id)
 	enum fp_recovered r = fp_recover_dead(n->crew, &n->attempts, &child->death);
 
 	if (r == FP_RECOVERED_LATER) {
+		/* Work may have been left to it, or a wake-up been spent on it, before it died. */
+		if (child->state == CHILD_NONE)
+			fp_wake_all(n->ctl, n->crew->seg.geo.workers);
 		if (child->charge.outcome != FORKPOOL_ITEM_OK)
 			kill_its_jobs(n, id);
 		child->state = CHILD_UNSETTLED;
@@ -438,7 +441,7 @@ static void settle(struct nursery *n, uint32_t id)
 		 settled_by(n, id) == child->chunks)
 		bad_death(n, child);
 	fp_store_rlx(&fp_segment_worker(&n->crew->seg, id)->base.intent, FP_INTENT_NONE);
-	fp_wake_all(n->ctl);
+	fp_wake_all(n->ctl, n->crew->seg.geo.workers);
 }
 
 static void worker_ended(struct nursery *n, uint32_t id, const siginfo_t *info)
@@ -487,7 +490,8 @@ static void worker_stopped(struct nursery *n, uint32_t id)
 {
 	n->children[id].charge.stopped = fp_sys.clock();
 	fp_recover_stopped(n->crew, id);
-	fp_wake_all(n->ctl);
+	fp_idle_stopped(n->ctl, id);
+	fp_wake_all(n->ctl, n->crew->seg.geo.workers);
 }
 
 static void report(struct nursery *n, const siginfo_t *info)
@@ -535,7 +539,7 @@ static void leave(struct nursery *n, bool now)
 
 	n->leaving = true;
 	fp_staff_close(&n->staff);
-	fp_wake_all(n->ctl);
+	fp_wake_all(n->ctl, n->crew->seg.geo.workers);
 	if (!now)
 		return;
 	n->kill_at = fp_sys.clock() + LEAVE_GRACE;

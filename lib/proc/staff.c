@@ -61,7 +61,7 @@ static void set_wanted(struct fp_staff *staff, uint32_t workers)
 		else
 			ask(&w->leave, FP_LEAVE_NO, FP_LEAVE_ASKED);
 	}
-	fp_wake_all(seg->ctl);
+	fp_wake_all(seg->ctl, seg->geo.workers);
 }
 
 /* Wakes who waits for workers, or for the answer. */

@@ -13,6 +13,11 @@
  *    and before the host's open files are flushed: our handler is the last
  *    registered, so the first to run.
  * I3 It sleeps only after IDLE-S1 and one more look.
+ * I4 A submitter that sees a worker look for work may leave its work to that one
+ *    and wake nobody, though the looker may take other work.  It is right because
+ *    who has found something says first that it looks no more, then looks whether
+ *    there is more, and wakes one more if so and nobody else looks; whatever was
+ *    left to it was published before it said so, and is seen (sync/idle.c, I5).
  *
  * Ordering pairs.  sync/idle.c; CTL-S1/CTL-S2 (stop); CTL-R1 (ready);
  * LEAVE-N1/LEAVE-W3 (told to leave).
@@ -30,6 +35,7 @@
 #include <unistd.h>
 
 #include "os/sys.h"
+#include "sync/fence.h"
 #include "sync/idle.h"
 #include "task/limit.h"
 
@@ -150,6 +156,35 @@ static bool park_or_find(struct fp_self *self, struct fp_chunk *chunk)
 	return false;
 }
 
+/* Is there more to be had?  May say so in vain, never the opposite. */
+static bool more_work(const struct fp_self *self)
+{
+	struct fp_claimer c = self->runner.claimer;
+	uint64_t active;
+	uint32_t i;
+
+	for (i = 0; i < FP_SLOT_MAP; i++) {
+		/* JOB-A4: as JOB-A2, behind IDLE-H2; pairs with JOB-A1. */
+		active = fp_load_sc(&c.seg->ctl->active[i]);
+		for (; active; active &= active - 1)
+			if (fp_claimer_open(&c, i * 64 + (uint32_t)__builtin_ctzll(active)) &&
+			    fp_claim(&c, NULL))
+				return true;
+	}
+	return false;
+}
+
+/* It looks no more: what was left to it goes to one more worker (I4). */
+static void stop_looking(struct fp_self *self, bool found)
+{
+	struct fp_ctl *ctl = self->crew->seg.ctl;
+	uint32_t workers = self->crew->seg.geo.workers;
+
+	fp_hungry_clear(ctl, self->id);
+	if (found && fp_wake_needed(ctl, workers) && more_work(self))
+		fp_wake_workers(ctl, workers, 1);
+}
+
 /* Looks for work until there is some, or (false) it is time to leave. */
 static bool await_work(struct fp_self *self, struct fp_chunk *chunk)
 {
@@ -159,10 +194,12 @@ static bool await_work(struct fp_self *self, struct fp_chunk *chunk)
 	if (look_for_work(self, chunk))
 		return true;
 	self->runner.now = 0;
-	fp_hungry_set(ctl, self->id);
-	while (!found && !is_over(self))
+	while (!found && !is_over(self)) {
+		/* Anew each time: the nursery takes it away from who is stopped. */
+		fp_hungry_set(ctl, self->id);
 		found = spin_for_work(self, chunk) || park_or_find(self, chunk);
-	fp_hungry_clear(ctl, self->id);
+	}
+	stop_looking(self, found);
 	return found;
 }
 
@@ -231,6 +268,9 @@ static void enter(struct fp_self *self, const struct fp_crew *crew, unsigned id,
 	heap = fp_segment_heap(&crew->seg, false);
 	fp_heap_open(&self->heap, &heap, id, self->shared);
 	fp_self = self;
+	/* A thread's process is the host, which registers before its first submit. */
+	if (process)
+		fp_fence_join(crew->seg.ctl);
 	/* A CPU that was taken from us since is no reason to fail. */
 	if (crew->cpus_count)
 		fp_sys.bind(crew->cpus[id % crew->cpus_count]);

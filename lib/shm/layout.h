@@ -313,7 +313,7 @@ struct fp_frame {
 /*
  * Written by the worker itself, but condemned and expired by the nursery, and
  * pid, depth and state NONE and STARTING by the nursery while no process has this
- * id.  Read by the nursery after death (all), at a stop (depth) and in jobs with
+ * id, and event by anybody.  Read by the nursery after death (all), at a stop (depth) and in jobs with
  * limits (limit), by the host at create.
  */
 struct fp_worker {
@@ -329,6 +329,7 @@ struct fp_worker {
 	fp_a32 condemned;		/* futex: 1 = park behind the item, or chunk, at work; read by the worker */
 	fp_a64 expired;			/* the limit that the worker was last seen to have passed; read by the worker */
 	fp_a32 leave;			/* enum fp_leave; nursery: NO, ASKED, the dead's TAKEN; the worker: TAKEN */
+	fp_a32 event;			/* futex it sleeps on when it has no work; raised by whoever wakes it */
 };
 
 /* ---- Control ---------------------------------------------------------------- */
@@ -375,6 +376,13 @@ struct fp_nest {
 	fp_a32 room;			/* the slot has memory; set by who took it, never cleared */
 };
 
+/* Who orders a store before the look at who sleeps; see sync/fence.c. */
+enum fp_fences {
+	FP_FENCES_KERNEL,	/* the sleeper, by membarrier(2) */
+	FP_FENCES_BOTH,		/* ... and the storer too: some process could not be registered */
+	FP_FENCES_OWN,		/* the storer: there is no membarrier(2); from create on, or never */
+};
+
 struct fp_ctl {
 	/* Written once, by the host at create. */
 	FP_ALIGNED uint64_t magic;
@@ -386,18 +394,18 @@ struct fp_ctl {
 	FP_ALIGNED fp_a64 active[FP_SLOT_MAP];	/* slots that ever had a job; their holders set, workers read */
 	fp_a64 spin;			/* ns a worker looks on before it sleeps; host sets while they start */
 	fp_a32 crew;			/* workers wanted now: for those who share out work; host at create, then the nursery */
+	fp_a32 fences;			/* enum fp_fences; host at create, then who can't be registered: BOTH; all read */
 
 	/* What a running worker looks at between items; seldom written. */
 	FP_ALIGNED fp_a64 hungry[FP_MAP_WORDS];		/* looking for work; each worker its bit, the nursery a dead one's */
 	fp_a32 stop;			/* enum fp_stop; host writes, workers read */
 	FP_ALIGNED fp_a64 waiting[FP_MAP_WORDS];	/* looking for work inside an item that waits; as hungry */
 
-	FP_ALIGNED fp_a64 asleep[FP_MAP_WORDS];	/* in or near the futex; as hungry */
+	FP_ALIGNED fp_a64 asleep[FP_MAP_WORDS];	/* to be woken: a worker sets its bit; whoever wakes it clears it, or it itself, or the nursery */
 
 	FP_ALIGNED fp_a64 nest_asleep[FP_MAP_WORDS];	/* the same inside an item that waits */
 
-	FP_ALIGNED fp_a32 event;	/* futex of sleeping workers; raised by whoever wakes */
-	FP_ALIGNED fp_a32 nest_event;	/* futex of workers that sleep inside an item; likewise */
+	FP_ALIGNED fp_a32 nest_event;	/* futex of workers that sleep inside an item; raised by whoever wakes */
 
 	FP_ALIGNED fp_a32 started;	/* futex of create; raised by workers and nursery */
 	_Atomic int32_t start_error;	/* -errno why the nursery gave up; 0 */
@@ -430,6 +438,13 @@ _Static_assert(FP_REGION_MAX * FP_WORKERS_MAX < FP_POS_LEFT, "a position leaves 
 _Static_assert(sizeof(struct fp_worker) == 2 * FP_LINE, "a worker is two pairs of lines");
 _Static_assert(offsetof(struct fp_job, first) == FP_LINE, "the job word has its own line");
 _Static_assert(offsetof(struct fp_ctl, asleep) % FP_LINE == 0, "asleep has its own lines");
+_Static_assert(sizeof(struct fp_ctl) % FP_LINE == 0, "the workers lie right behind it");
+
+/* A worker's entry, for those who know no more than the control words; id below the most workers. */
+static inline struct fp_worker *fp_ctl_worker(struct fp_ctl *ctl, uint32_t id)
+{
+	return (struct fp_worker *)(ctl + 1) + id;
+}
 
 /* ---- Where things lie --------------------------------------------------------- */
 

@@ -69,6 +69,7 @@ void fp_geometry_init(struct fp_geometry *geo, uint32_t workers)
 
 	end = 0;
 	place(&end, sizeof(struct fp_ctl));
+	/* Right behind it: fp_ctl_worker(). */
 	geo->worker_off = place(&end, workers * sizeof(struct fp_worker));
 	geo->lot_off = place(&end, fp_lot_size(workers + HOST_SLEEPERS));
 	geo->slot_off = fp_round_up(end, FP_PAGE);
@@ -355,7 +356,7 @@ struct fp_slot fp_segment_slot(const struct fp_segment *seg, uint32_t slot)
 
 struct fp_worker *fp_segment_worker(const struct fp_segment *seg, uint32_t id)
 {
-	return (struct fp_worker *)((char *)seg->ctl + seg->geo.worker_off) + id;
+	return fp_ctl_worker(seg->ctl, id);
 }
 
 struct fp_frame *fp_segment_frame(const struct fp_segment *seg, uint32_t id, uint32_t d)

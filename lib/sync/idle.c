@@ -1,20 +1,40 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What.  Sleeping workers: two bitmaps and one futex.
+ * What.  Sleeping workers: two bitmaps, and a futex for each worker.
  *
  * Usage.  A worker that finds nothing sets its bit in `hungry` (owners of long
  * chunks look there and split), looks on for a while, then
- * fp_park_prepare(), one more look, fp_park() or fp_park_cancel().
- * Whoever makes work visible calls fp_wake_workers() afterwards.
+ * fp_park_prepare(), one more look, fp_park() or fp_park_cancel().  When it has
+ * found something: fp_hungry_clear(), and if then fp_wake_needed() and there is
+ * more to be had, it wakes one.  Whoever makes work visible calls
+ * fp_wake_workers() afterwards; or, for one task, fp_fence_light() and
+ * fp_asleep_any(), and only if somebody sleeps a full fence, fp_idle_lookers()
+ * and, where these are too few, fp_wake_workers().
  *
  * Invariants.
- * I1 A worker sleeps only with its bit in `asleep` set, and has looked for work
- *    after it set the bit; a publisher reads `asleep` after it has published.
- *    So one of the two sees the other (IDLE-S1 with IDLE-W1).
- * I2 Bits are per worker and set or cleared as such, never counted: a bit too
- *    many costs a system call, and the nursery clears those of the dead.
- * I3 A wake-up can die with its receiver, so the nursery calls fp_wake_all()
- *    after every exit and every stop that it sees.
+ * I1 A worker sleeps only after it has set its bit in `asleep`, had the others
+ *    fence (fence.c), and looked for work once more; a publisher looks at
+ *    `asleep` after it has published.  So one of the two sees the other (IDLE-S1
+ *    with IDLE-W1).
+ * I2 Who wakes takes the bit away, and only who took it away raises the worker's
+ *    event and wakes it.  So one sleeper is woken once, and a worker that was
+ *    woken and does not run yet costs no system call.  A worker sets its bit anew
+ *    before each sleep, and whoever clears it raises the event afterwards: nobody
+ *    sleeps on with his bit cleared.
+ * I3 A wake-up can die with its receiver, and with its sender between the bit and
+ *    the event.  So the nursery calls fp_wake_all() after every exit and every stop
+ *    that it sees, which raises every event: no bit proves anything there.
+ * I4 Who is stopped would be woken in vain, and looked for by nobody, so the
+ *    nursery takes its bits away, `hungry` first (fp_idle_stopped()).
+ * I5 A looker has its bit in `hungry` and not in `asleep`: it spins, or was woken
+ *    and is on its way.  Who counted it after his publication (a full fence
+ *    between) may leave the work to it, because it can end looking in these ways
+ *    only.  It finds something, this or other work: then it clears `hungry`
+ *    (IDLE-H2, after the count, which saw the bit), and looks for more after that,
+ *    so it sees the work; if it leaves that to another looker, the same holds for
+ *    that one, and the last to clear its bit finds no other.  It sleeps: then it
+ *    sets its bit in `asleep` after the count, and its last look sees the work.
+ *    It dies, leaves or is stopped: I3.
  *
  * Progress.  Nobody waits for a woken worker to do anything.
  *
@@ -23,7 +43,7 @@
  * any work must not be spent on it.  All those are woken together; the bits are
  * `waiting` (in the place of `hungry`) and `nest_asleep`.
  *
- * If the owner dies.  Its bits stay; fp_idle_forget() clears them.  `event` may
+ * If the owner dies.  Its bits stay; fp_idle_forget() clears them.  An event may
  * have been raised for nothing: harmless.
  */
 #include "sync/idle.h"
@@ -31,6 +51,7 @@
 #include <limits.h>
 
 #include "os/sys.h"
+#include "sync/fence.h"
 
 static uint64_t bit(uint32_t id)
 {
@@ -39,14 +60,15 @@ static uint64_t bit(uint32_t id)
 
 static void set_bit(fp_a64 *map, uint32_t id)
 {
-	/* IDLE-H1: a hint; sc only because an or has no cheaper form on x86; pairs with IDLE-H2. */
+	/* IDLE-H1: a hint to some; who leaves work to us has seen it, and we clear it later; pairs with IDLE-H2 and IDLE-L1. */
 	fp_or_sc(&map[id / 64], bit(id));
 }
 
-static void clear_bit(fp_a64 *map, uint32_t id)
+/* True if it was set. */
+static bool clear_bit(fp_a64 *map, uint32_t id)
 {
-	/* IDLE-H2: takes back what IDLE-H1 or IDLE-S1 said; pairs with IDLE-H1. */
-	fp_and_sc(&map[id / 64], ~bit(id));
+	/* IDLE-H2: takes back what IDLE-H1 or IDLE-S1 said; before the look for more (I5), and before the event (I2); pairs with IDLE-H1 and IDLE-L1. */
+	return fp_and_sc(&map[id / 64], ~bit(id)) & bit(id);
 }
 
 static uint32_t prepare(fp_a64 *asleep, fp_a32 *event, uint32_t id)
@@ -80,7 +102,10 @@ void fp_hungry_clear(struct fp_ctl *ctl, uint32_t id)
 
 uint32_t fp_park_prepare(struct fp_ctl *ctl, uint32_t id)
 {
-	return prepare(ctl->asleep, &ctl->event, id);
+	uint32_t ticket = prepare(ctl->asleep, &fp_ctl_worker(ctl, id)->event, id);
+
+	fp_fence_heavy(ctl);
+	return ticket;
 }
 
 void fp_park_cancel(struct fp_ctl *ctl, uint32_t id)
@@ -90,39 +115,75 @@ void fp_park_cancel(struct fp_ctl *ctl, uint32_t id)
 
 void fp_park(struct fp_ctl *ctl, uint32_t id, uint32_t ticket)
 {
-	fp_sys.futex_wait(&ctl->event, ticket, FP_FOREVER);
+	fp_sys.futex_wait(&fp_ctl_worker(ctl, id)->event, ticket, FP_FOREVER);
 	fp_park_cancel(ctl, id);
 }
 
-static unsigned count_asleep(struct fp_ctl *ctl, uint32_t workers)
+/* Those bits of a word that name workers. */
+static uint64_t valid(uint32_t word, uint32_t workers)
 {
-	unsigned n = 0;
+	return workers - word * 64 >= 64 ? ~(uint64_t)0 : bit(workers) - 1;
+}
+
+uint32_t fp_idle_lookers(struct fp_ctl *ctl, uint32_t workers)
+{
+	uint32_t n = 0, i;
+
+	for (i = 0; i < (workers + 63) / 64; i++)
+		/* IDLE-L1: after the publication, so that who is seen here looks later (I5); pairs with IDLE-H1 and IDLE-H2. */
+		n += (uint32_t)__builtin_popcountll(fp_load_sc(&ctl->hungry[i]) &
+						    ~fp_load_sc(&ctl->asleep[i]) &
+						    valid(i, workers));
+	return n;
+}
+
+bool fp_wake_needed(struct fp_ctl *ctl, uint32_t workers)
+{
 	uint32_t i;
 
 	for (i = 0; i < (workers + 63) / 64; i++)
-		/* IDLE-W1: after the work was published (sc there); pairs with IDLE-S1. */
-		n += (unsigned)__builtin_popcountll(fp_load_sc(&ctl->asleep[i]));
-	return n;
+		/* IDLE-L2: behind IDLE-H2, since who sleeps already was seen by who left work to us; pairs with IDLE-S1. */
+		if (fp_load_sc(&ctl->asleep[i]))
+			return !fp_idle_lookers(ctl, workers);
+	return false;
 }
 
 void fp_wake_workers(struct fp_ctl *ctl, uint32_t workers, uint64_t n)
 {
-	unsigned asleep = count_asleep(ctl, workers);
+	uint64_t asleep;
+	uint32_t i, id;
 
-	if (asleep)
-		raise_and_wake(&ctl->event, (int)fp_min(asleep, n));
+	for (i = 0; n && i < (workers + 63) / 64; i++) {
+		/* IDLE-W1: after the work was published (sc there, or with the fences of fence.c); pairs with IDLE-S1. */
+		asleep = fp_load_sc(&ctl->asleep[i]) & valid(i, workers);
+		for (; n && asleep; asleep &= asleep - 1) {
+			id = i * 64 + (uint32_t)__builtin_ctzll(asleep);
+			if (!clear_bit(ctl->asleep, id))
+				continue;
+			raise_and_wake(&fp_ctl_worker(ctl, id)->event, 1);
+			n--;
+		}
+	}
 }
 
-void fp_wake_all(struct fp_ctl *ctl)
+void fp_wake_all(struct fp_ctl *ctl, uint32_t workers)
 {
-	raise_and_wake(&ctl->event, INT_MAX);
+	uint32_t id;
+
+	for (id = 0; id < workers; id++)
+		raise_and_wake(&fp_ctl_worker(ctl, id)->event, 1);
 	raise_and_wake(&ctl->nest_event, INT_MAX);
+}
+
+void fp_idle_stopped(struct fp_ctl *ctl, uint32_t id)
+{
+	fp_hungry_clear(ctl, id);
+	fp_park_cancel(ctl, id);
 }
 
 void fp_idle_forget(struct fp_ctl *ctl, uint32_t id)
 {
-	fp_hungry_clear(ctl, id);
-	fp_park_cancel(ctl, id);
+	fp_idle_stopped(ctl, id);
 	fp_waiting_clear(ctl, id);
 	fp_nest_park_cancel(ctl, id);
 }

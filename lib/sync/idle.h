@@ -29,6 +29,18 @@ static inline bool fp_waiting_any(struct fp_ctl *ctl, uint32_t workers)
 	return fp_map_any(ctl->waiting, workers);
 }
 
+/* Is some worker to be woken?  A hint too, and what a publisher looks at behind fp_fence_light(). */
+static inline bool fp_asleep_any(struct fp_ctl *ctl, uint32_t workers)
+{
+	return fp_map_any(ctl->asleep, workers);
+}
+
+/* How many workers look for work now, or have been woken to do so. */
+uint32_t fp_idle_lookers(struct fp_ctl *ctl, uint32_t workers);
+
+/* Does somebody sleep while nobody looks for work?  For who has just stopped looking. */
+bool fp_wake_needed(struct fp_ctl *ctl, uint32_t workers);
+
 void fp_hungry_set(struct fp_ctl *ctl, uint32_t id);
 void fp_hungry_clear(struct fp_ctl *ctl, uint32_t id);
 
@@ -39,7 +51,7 @@ void fp_hungry_clear(struct fp_ctl *ctl, uint32_t id);
 uint32_t fp_park_prepare(struct fp_ctl *ctl, uint32_t id);
 void fp_park_cancel(struct fp_ctl *ctl, uint32_t id);
 
-/* Sleeps until the event moves on from the ticket; wakes spuriously too. */
+/* Sleeps until the worker's event moves on from the ticket; wakes spuriously too. */
 void fp_park(struct fp_ctl *ctl, uint32_t id, uint32_t ticket);
 
 /* The same inside an item that waits for a job of its own. */
@@ -55,13 +67,16 @@ void fp_nest_park(struct fp_ctl *ctl, uint32_t id, uint32_t ticket, fp_a64 *word
 /* After publishing work of a nested job: wakes those who wait inside items, in case it descends from theirs. */
 void fp_wake_waiting(struct fp_ctl *ctl, uint32_t workers);
 
-/* After publishing work for up to n workers: wakes as many.  No system call when none sleeps. */
+/* After publishing work for up to n workers: wakes as many, each once.  No system call when none sleeps. */
 void fp_wake_workers(struct fp_ctl *ctl, uint32_t workers, uint64_t n);
 
 /* Wakes all, and is what the nursery does after each death and stop. */
-void fp_wake_all(struct fp_ctl *ctl);
+void fp_wake_all(struct fp_ctl *ctl, uint32_t workers);
 
-/* The nursery, for a dead worker. */
+/* The nursery, for a worker that was stopped, before fp_wake_all(). */
+void fp_idle_stopped(struct fp_ctl *ctl, uint32_t id);
+
+/* The same for a dead worker. */
 void fp_idle_forget(struct fp_ctl *ctl, uint32_t id);
 
 #endif

@@ -311,6 +311,8 @@ static bool header_sound(const struct fp_segment *seg, char *text, size_t size)
 		return wrong(text, size, "the header differs from the geometry");
 	if (fp_load_rlx(&ctl->crew) - 1 >= geo->workers)
 		return wrong(text, size, "%u workers wanted", fp_load_rlx(&ctl->crew));
+	if (fp_load_rlx(&ctl->fences) > FP_FENCES_OWN)
+		return wrong(text, size, "fences is %u", fp_load_rlx(&ctl->fences));
 	if (fp_load_rlx(&ctl->stop) > FP_STOP_NOW)
 		return wrong(text, size, "stop is %u", fp_load_rlx(&ctl->stop));
 	return true;

@@ -446,6 +446,8 @@ static bool claim_in(struct fp_claimer *c, uint32_t id, bool home,
 	for (;;) {
 		if (!find_empty(&v, &k, &found, &start))
 			return false;
+		if (!chunk)
+			return true;
 		len = v.len - start;
 		if (!c->rest)
 			len = choose_len(c, &v, len, v.words - k, home);

@@ -35,7 +35,10 @@ struct fp_chunk {
 /* Turns to the job in a slot.  False when there is none to claim from. */
 bool fp_claimer_open(struct fp_claimer *c, uint32_t slot);
 
-/* Claims a chunk of the open job.  False when nothing is left to claim, or the job is over. */
+/*
+ * Claims a chunk of the open job.  False when nothing is left to claim, or the job
+ * is over.  chunk NULL: looks whether there is something, and claims nothing.
+ */
 bool fp_claim(struct fp_claimer *c, struct fp_chunk *chunk);
 
 /*

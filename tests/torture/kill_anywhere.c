@@ -378,7 +378,7 @@ static bool go_to_start(void)
 		publish();
 	/* In the nursery's place, too: under trace it does not see that another one is stopped, to which a wake-up may have gone. */
 	if (h.path->publish != FIRST || h.path->alone)
-		fp_wake_all(h.seg->ctl);
+		fp_wake_all(h.seg->ctl, h.seg->geo.workers);
 	if (h.path->helped)
 		return await_while_it_runs(t);
 	return trace_await(t, h.path->alone ? CAP_MS : PASS_MS);

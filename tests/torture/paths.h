@@ -44,6 +44,8 @@ static const struct path paths[] = {
 	  .count = 12, .chunk = 12, .item_ns = 10000 },
 	{ "wake", FN(fp_wake_workers), 0, FIRST, true, 2, .count = 60, .chunk = 30,
 	  .item_ns = 20000 },
+	{ "look no more, and pass the wake-up on", FN(fp_hungry_clear), FN(fp_run_chunk), FIRST,
+	  false, 3, .count = 40, .chunk = 1, .item_ns = 20000 },
 	{ "give the rest back, and leave", FN(fp_claim_split), FN(end_of_work), FIRST, true, 1,
 	  .count = 30, .chunk = 30, .item_ns = 20000, .leave_at = 3 },
 	{ "give the rest back, and leave", FN(fp_claim_split), FN(end_of_work), FIRST, true, 2,

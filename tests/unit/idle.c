@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: MIT */
+/* Who is woken, how often, and who fences. */
+#include "sync/idle.h"
+
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "bare.h"
+#include "os/sys.h"
+#include "sync/fence.h"
+#include "test.h"
+
+#define WORKERS		130u	/* three words of a map, the last one not full */
+#define MOST_CALLS	8
+#define ROUNDS		20000
+#define NEEDED		(MEMBARRIER_CMD_GLOBAL_EXPEDITED | MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED)
+
+static struct {
+	struct bare b;
+	struct fp_ctl *ctl;
+	unsigned woken[WORKERS], others;	/* calls for each worker's event; and for anything else */
+	/* membarrier(2): what it says to the query, to others, and what it was asked. */
+	int has, ret, calls, asked[MOST_CALLS];
+	unsigned naps;
+} s;
+
+static int note_wake(fp_a32 *word, int count)
+{
+	uint32_t id;
+
+	for (id = 0; id < WORKERS; id++)
+		if (word == &fp_ctl_worker(s.ctl, id)->event) {
+			s.woken[id]++;
+			ck_assert_int_eq(count, 1);
+			/* Raised before. */
+			ck_assert_uint_ne(fp_load_rlx(word), 0);
+			return 0;
+		}
+	s.others++;
+	return 0;
+}
+
+static int note_barrier(int command)
+{
+	ck_assert_int_lt(s.calls, MOST_CALLS);
+	s.asked[s.calls++] = command;
+	return command == MEMBARRIER_CMD_QUERY ? s.has : s.ret;
+}
+
+static int note_poll(struct pollfd *fds, nfds_t n, int64_t deadline)
+{
+	(void)fds;
+	ck_assert_uint_eq(n, 0);
+	ck_assert_int_lt(deadline, FP_FOREVER);
+	s.naps++;
+	return 0;
+}
+
+static void begin(void)
+{
+	memset(&s, 0, sizeof(s));
+	bare_open(&s.b, WORKERS);
+	s.ctl = s.b.seg->ctl;
+	s.has = NEEDED;
+	fp_sys.futex_wake = note_wake;
+	fp_sys.membarrier = note_barrier;
+	fp_sys.poll = note_poll;
+}
+
+static void end(void)
+{
+	bare_close(&s.b);
+	fp_sys = fp_sys_real;
+}
+
+static bool has_bit(const fp_a64 *map, uint32_t id)
+{
+	return fp_load_rlx(&map[id / 64]) >> (id % 64) & 1;
+}
+
+static unsigned wakes(void)
+{
+	unsigned n = 0;
+	uint32_t id;
+
+	for (id = 0; id < WORKERS; id++)
+		n += s.woken[id];
+	return n;
+}
+
+/* ---- Waking --------------------------------------------------------------------------- */
+
+START_TEST(each_is_woken_once)
+{
+	begin();
+	fp_park_prepare(s.ctl, 3);
+	fp_park_prepare(s.ctl, 64);
+	fp_park_prepare(s.ctl, WORKERS - 1);
+	ck_assert(fp_asleep_any(s.ctl, WORKERS));
+	fp_wake_workers(s.ctl, WORKERS, 1);
+	ck_assert_uint_eq(wakes(), 1);
+	ck_assert_uint_eq(s.woken[3], 1);
+	ck_assert(!has_bit(s.ctl->asleep, 3));
+	ck_assert(has_bit(s.ctl->asleep, 64));
+	fp_wake_workers(s.ctl, WORKERS, 100);
+	ck_assert_uint_eq(wakes(), 3);
+	ck_assert_uint_eq(s.woken[WORKERS - 1], 1);
+	ck_assert(!fp_asleep_any(s.ctl, WORKERS));
+	/* They do not run yet, and nobody calls the kernel for them again. */
+	fp_wake_workers(s.ctl, WORKERS, 100);
+	ck_assert_uint_eq(wakes(), 3);
+	ck_assert_uint_eq(s.others, 0);
+	end();
+}
+END_TEST
+
+static int expect_changed(fp_a32 *word, uint32_t ticket, int64_t deadline)
+{
+	ck_assert(deadline == FP_FOREVER);
+	ck_assert_ptr_eq(word, &fp_ctl_worker(s.ctl, 5)->event);
+	ck_assert_uint_ne(fp_load_rlx(word), ticket);
+	s.naps++;
+	return -EAGAIN;
+}
+
+START_TEST(on_its_way_in)
+{
+	uint32_t ticket;
+
+	begin();
+	fp_sys.futex_wait = expect_changed;
+	ticket = fp_park_prepare(s.ctl, 5);
+	fp_wake_workers(s.ctl, WORKERS, 1);
+	fp_park(s.ctl, 5, ticket);
+	ck_assert_uint_eq(s.naps, 1);
+	/* Anew each time, and taken back by itself. */
+	fp_park_prepare(s.ctl, 5);
+	ck_assert(has_bit(s.ctl->asleep, 5));
+	fp_park_cancel(s.ctl, 5);
+	fp_wake_workers(s.ctl, WORKERS, 1);
+	ck_assert_uint_eq(wakes(), 1);
+	end();
+}
+END_TEST
+
+/* A waker died behind the bit of worker 7; so the bit says nothing. */
+START_TEST(all_without_their_bits)
+{
+	uint32_t id, ticket;
+
+	begin();
+	ticket = fp_park_prepare(s.ctl, 7);
+	fp_park_cancel(s.ctl, 7);
+	fp_wake_all(s.ctl, WORKERS);
+	ck_assert_uint_ne(fp_load_rlx(&fp_ctl_worker(s.ctl, 7)->event), ticket);
+	for (id = 0; id < WORKERS; id++)
+		ck_assert_uint_eq(s.woken[id], 1);
+	/* Those inside items. */
+	ck_assert_uint_eq(s.others, 1);
+	ck_assert_uint_eq(fp_load_rlx(&s.ctl->nest_event), 1);
+	end();
+}
+END_TEST
+
+/* The maps are not trusted: there is no such worker. */
+START_TEST(nobody_is_meant)
+{
+	begin();
+	fp_store_rlx(&s.ctl->asleep[2], ~(uint64_t)0 << (WORKERS % 64));
+	fp_store_rlx(&s.ctl->hungry[2], ~(uint64_t)0 << (WORKERS % 64));
+	fp_wake_workers(s.ctl, WORKERS, 1000);
+	ck_assert_uint_eq(wakes() + s.others, 0);
+	fp_store_rlx(&s.ctl->asleep[2], 0);
+	ck_assert_uint_eq(fp_idle_lookers(s.ctl, WORKERS), 0);
+	fp_store_rlx(&s.ctl->hungry[2], 0);
+	end();
+}
+END_TEST
+
+START_TEST(who_looks)
+{
+	begin();
+	ck_assert_uint_eq(fp_idle_lookers(s.ctl, WORKERS), 0);
+	ck_assert(!fp_wake_needed(s.ctl, WORKERS));
+	fp_hungry_set(s.ctl, 0);
+	fp_hungry_set(s.ctl, WORKERS - 1);
+	ck_assert_uint_eq(fp_idle_lookers(s.ctl, WORKERS), 2);
+	fp_park_prepare(s.ctl, 0);
+	ck_assert_uint_eq(fp_idle_lookers(s.ctl, WORKERS), 1);
+	ck_assert(!fp_wake_needed(s.ctl, WORKERS));
+	fp_park_prepare(s.ctl, WORKERS - 1);
+	ck_assert(fp_wake_needed(s.ctl, WORKERS));
+	/* Who was woken looks before it runs. */
+	fp_wake_workers(s.ctl, WORKERS, 1);
+	ck_assert_uint_eq(s.woken[0], 1);
+	ck_assert_uint_eq(fp_idle_lookers(s.ctl, WORKERS), 1);
+	fp_hungry_clear(s.ctl, 0);
+	ck_assert(fp_wake_needed(s.ctl, WORKERS));
+	fp_idle_stopped(s.ctl, WORKERS - 1);
+	ck_assert(!fp_wake_needed(s.ctl, WORKERS));
+	ck_assert_uint_eq(fp_idle_lookers(s.ctl, WORKERS), 0);
+	end();
+}
+END_TEST
+
+/* A look that claims nothing. */
+START_TEST(is_there_more)
+{
+	const struct fp_job_desc desc = { .fn = 1, .count = 2, .chunk = 1 };
+	struct fp_chunk chunk;
+	int i;
+
+	begin();
+	bare_publish(&s.b, &desc);
+	for (i = 0; i < 2; i++) {
+		ck_assert(bare_turn(&s.b, 0, 0));
+		ck_assert(fp_claim(&s.b.claimers[0], NULL));
+		ck_assert(fp_claim(&s.b.claimers[0], NULL));
+		ck_assert(fp_claim(&s.b.claimers[0], &chunk));
+		if (i == 1)
+			ck_assert(!fp_claim(&s.b.claimers[0], NULL));
+		fp_claim_finish(&s.b.claimers[0], &chunk);
+	}
+	ck_assert(bare_done(&s.b));
+	end();
+}
+END_TEST
+
+/* ---- Fences --------------------------------------------------------------------------- */
+
+/* In a process of its own: registration is once a process. */
+static void alone(void (*fn)(void))
+{
+	int status;
+	pid_t pid = fork();
+
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		fn();
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+}
+
+/* ck_assert() would go on with the parent's tests. */
+#define EXPECT(ok)	do { if (!(ok)) _exit(__LINE__ & 0x7f ? __LINE__ & 0x7f : 1); } while (0)
+
+static void registers_once(void)
+{
+	fp_fence_open(s.ctl);
+	EXPECT(s.asked[0] == MEMBARRIER_CMD_QUERY);
+	fp_fence_join(s.ctl);
+	fp_fence_join(s.ctl);
+	EXPECT(s.calls == 2);
+	EXPECT(s.asked[1] == MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED);
+	fp_fence_heavy(s.ctl);
+	EXPECT(s.calls == 3 && s.asked[2] == MEMBARRIER_CMD_GLOBAL_EXPEDITED);
+	EXPECT(fp_load_rlx(&s.ctl->fences) == FP_FENCES_KERNEL && !s.naps);
+}
+
+static void kernel_without_it(void)
+{
+	s.has = MEMBARRIER_CMD_GLOBAL;
+	fp_fence_open(s.ctl);
+	fp_fence_join(s.ctl);
+	fp_fence_heavy(s.ctl);
+	EXPECT(s.calls == 1);
+	EXPECT(fp_load_rlx(&s.ctl->fences) == FP_FENCES_OWN);
+}
+
+static void no_such_call(void)
+{
+	s.has = -ENOSYS;
+	fp_fence_open(s.ctl);
+	EXPECT(fp_load_rlx(&s.ctl->fences) == FP_FENCES_OWN);
+}
+
+/* Others are registered, and count on the sleeper still. */
+static void not_registered(void)
+{
+	s.ret = -EPERM;
+	fp_fence_join(s.ctl);
+	EXPECT(fp_load_rlx(&s.ctl->fences) == FP_FENCES_BOTH);
+	s.ret = 0;
+	fp_fence_heavy(s.ctl);
+	EXPECT(s.calls == 2 && s.asked[1] == MEMBARRIER_CMD_GLOBAL_EXPEDITED && !s.naps);
+	/* Each pool is told; the kernel is asked once. */
+	fp_store_rlx(&s.ctl->fences, FP_FENCES_KERNEL);
+	fp_fence_join(s.ctl);
+	EXPECT(s.calls == 2 && fp_load_rlx(&s.ctl->fences) == FP_FENCES_BOTH);
+}
+
+static void filtered_later(void)
+{
+	fp_fence_join(s.ctl);
+	s.ret = -EPERM;
+	fp_fence_heavy(s.ctl);
+	EXPECT(fp_load_rlx(&s.ctl->fences) == FP_FENCES_BOTH && s.naps == 1);
+}
+
+/* A child does not believe what it has inherited. */
+static void child_registers(void)
+{
+	int status;
+
+	fp_fence_join(s.ctl);
+	EXPECT(s.calls == 1);
+	if (fork() == 0) {
+		fp_fence_join(s.ctl);
+		_exit(s.calls == 2 ? 0 : 1);
+	}
+	EXPECT(wait(&status) > 0 && status == 0);
+}
+
+static void (*const alone_cases[])(void) = {
+	registers_once, kernel_without_it, no_such_call, not_registered, filtered_later,
+	child_registers,
+};
+
+START_TEST(who_fences)
+{
+	begin();
+	alone(alone_cases[_i]);
+	end();
+}
+END_TEST
+
+/*
+ * A publisher with a plain store and the light side against a sleeper with the
+ * heavy one: not both miss the other.  With the kernel's fence and without.
+ */
+static struct {
+	_Alignas(FP_LINE) fp_a32 published, saw_bit;
+	_Alignas(FP_LINE) fp_a32 bit, saw_work;
+	_Alignas(FP_LINE) fp_a32 round, ended;
+} duel;
+
+/* Close to each other where there are two CPUs, and not for long where there is one. */
+static void await_value(fp_a32 *word, uint32_t value)
+{
+	unsigned looks = 0;
+
+	while (fp_load_sc(word) != value)
+		if (++looks % 1000 == 0)
+			fp_sys.yield();
+}
+
+static void *publisher(void *unused)
+{
+	uint32_t i;
+
+	(void)unused;
+	for (i = 1; i <= ROUNDS; i++) {
+		await_value(&duel.round, i);
+		fp_store_rel(&duel.published, i);
+		fp_fence_light(s.ctl);
+		fp_store_rlx(&duel.saw_bit, fp_load_rlx(&duel.bit) == i);
+		fp_store_sc(&duel.ended, i);
+	}
+	return NULL;
+}
+
+START_TEST(not_both_miss)
+{
+	pthread_t thread;
+	uint32_t i;
+
+	begin();
+	fp_sys = fp_sys_real;
+	memset(&duel, 0, sizeof(duel));
+	fp_fence_open(s.ctl);
+	if (_i)
+		fp_store_rlx(&s.ctl->fences, FP_FENCES_OWN);
+	else
+		fp_fence_join(s.ctl);
+	ck_assert_int_eq(pthread_create(&thread, NULL, publisher, NULL), 0);
+	for (i = 1; i <= ROUNDS; i++) {
+		fp_store_sc(&duel.round, i);
+		fp_swap_sc(&duel.bit, i);
+		fp_fence_heavy(s.ctl);
+		fp_store_rlx(&duel.saw_work, fp_load_sc(&duel.published) == i);
+		await_value(&duel.ended, i);
+		ck_assert_msg(fp_load_rlx(&duel.saw_bit) || fp_load_rlx(&duel.saw_work),
+			      "round %u: both miss the other", i);
+	}
+	pthread_join(thread, NULL);
+	end();
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("idle");
+	TCase *tc = test_case(suite, "wake");
+
+	tcase_add_test(tc, each_is_woken_once);
+	tcase_add_test(tc, on_its_way_in);
+	tcase_add_test(tc, all_without_their_bits);
+	tcase_add_test(tc, nobody_is_meant);
+	tcase_add_test(tc, who_looks);
+	tcase_add_test(tc, is_there_more);
+
+	tc = test_case(suite, "fence");
+	tcase_add_loop_test(tc, who_fences, 0, sizeof(alone_cases) / sizeof(*alone_cases));
+	tcase_add_loop_test(tc, not_both_miss, 0, 2);
+	return test_main(suite);
+}
