@@ -4,92 +4,101 @@
 
 #include <forkpool.h>
 
-#include "engine/async.h"
-#include "proc/worker.h"
+#include "engine/handle.h"
+#include "engine/several.h"
+#include "os/sys.h"
 
-/* The job of a handle, to be put back; or why there is none for this caller. */
-static int take(const struct forkpool_job *job, struct fp_async **ret)
+/* Inside an item jobs of maps are not to be asked for. */
+static int take(const struct forkpool_job *job, struct fp_any *ret)
 {
-	struct fp_async *a;
-
-	if (fp_self)
+	if (fp_self && !fp_handle_is_task(job))
 		return -EPERM;
-	a = fp_async_get(job);
-	if (!a)
-		return -EINVAL;
-	*ret = a;
-	return 0;
+	return fp_any_get(job, ret);
 }
 
 int forkpool_job_wait(struct forkpool_job *job, int64_t timeout)
 {
-	struct fp_async *a;
 	int err, result = 0;
+	struct fp_any j;
 
 	if (timeout < -1)
 		return -EINVAL;
-	err = take(job, &a);
+	err = take(job, &j);
 	if (err)
 		return err;
-	err = fp_async_wait(a, timeout, &result);
-	fp_async_put(a);
+	if (!j.map && fp_future_ended(&j.task, &result))
+		return result;
+	err = fp_any_wait(&j, timeout ? fp_deadline(timeout) : 0, &result);
+	fp_any_put(&j);
 	return err ? err : result;
 }
 
 int forkpool_job_poll(struct forkpool_job *job)
 {
-	struct fp_async *a;
-	int err = take(job, &a), result;
+	struct fp_any j;
+	int err = take(job, &j), result;
 
 	if (err)
 		return err;
-	err = fp_async_wait(a, 0, &result);
-	fp_async_put(a);
-	return err ? 0 : 1;
+	err = fp_any_wait(&j, 0, &result);
+	fp_any_put(&j);
+	return err == -ETIMEDOUT ? 0 : err ? err : 1;
 }
 
 int forkpool_job_status(struct forkpool_job *job, size_t index,
 			struct forkpool_status *ret)
 {
-	struct fp_async *a;
+	struct fp_any j;
 	int err;
 
 	if (!ret)
 		return -EINVAL;
-	err = take(job, &a);
+	err = take(job, &j);
 	if (err)
 		return err;
-	err = fp_async_status(a, index, ret);
-	fp_async_put(a);
+	if (j.map)
+		err = fp_async_status(j.map, index, ret);
+	else
+		err = index ? -EINVAL : fp_future_status(&j.task, ret);
+	fp_any_put(&j);
 	return err;
 }
 
 int forkpool_job_cancel(struct forkpool_job *job)
 {
-	struct fp_async *a;
-	int err = take(job, &a);
+	struct fp_any j;
+	int err = take(job, &j);
 
 	if (err)
 		return err;
-	fp_async_cancel(a);
-	fp_async_put(a);
+	if (j.map)
+		fp_async_cancel(j.map);
+	else
+		fp_future_cancel(&j.task);
+	fp_any_put(&j);
 	return 0;
 }
 
 int forkpool_job_kill(struct forkpool_job *job)
 {
-	struct fp_async *a;
-	int err = take(job, &a);
+	struct fp_any j;
+	int err = take(job, &j);
 
 	if (err)
 		return err;
-	err = fp_async_kill(a);
-	fp_async_put(a);
+	err = j.map ? fp_async_kill(j.map) : fp_future_kill(&j.task);
+	fp_any_put(&j);
 	return err;
 }
 
 void forkpool_job_free(struct forkpool_job *job)
 {
-	if (!fp_self)
-		fp_async_free(job);
+	struct fp_ref r;
+
+	if (!fp_handle_is_task(job)) {
+		if (!fp_self)
+			fp_async_free(job);
+	} else if (!fp_ref_get(job, &r)) {
+		fp_future_free(&r);
+	}
 }

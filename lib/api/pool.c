@@ -58,6 +58,8 @@ static int configure_processes(struct fp_pool_config *config,
 	return 0;
 }
 
+#define QUEUE_MOST	1000000u
+
 static int configure_files(struct fp_pool_config *config, const struct forkpool_opts *opts)
 {
 	size_t i;
@@ -91,8 +93,9 @@ static int configure(struct fp_pool_config *config, const struct forkpool_opts *
 		.log_arg = opts->log_arg,
 		.huge_pages = opts->huge_pages == 1,
 		.backing = opts->backing,
+		.queue_depth = opts->queue_depth,
 	};
-	if (opts->huge_pages < 0 || opts->huge_pages > 1 ||
+	if (opts->queue_depth > QUEUE_MOST || opts->huge_pages < 0 || opts->huge_pages > 1 ||
 	    opts->backing < FORKPOOL_BACKING_AUTO || opts->backing > FORKPOOL_BACKING_MEMFD)
 		return -EINVAL;
 	if (config->grace < 0 || config->workers > FP_WORKERS_MAX || config->mode < FORKPOOL_PROCESSES ||

@@ -19,13 +19,17 @@ unsigned forkpool_worker_id(void)
 /* Inline there is no job in the segment, and terminate is all that can come between. */
 int forkpool_cancelled(void)
 {
-	const struct fp_claimer *c = fp_self ? &fp_self->top->claimer : NULL;
+	const struct fp_runner *r;
 
 	if (!fp_self)
 		return 0;
 	if (fp_self->crew->pool->mode == FORKPOOL_INLINE)
 		return fp_load_rlx(&fp_self->crew->pool->state) == FP_POOL_TERMINATED;
-	return (c->slot.job && fp_nest_cancelled(c->seg, c->slot.index)) || fp_limit_passed(fp_self->shared) ||
+	r = fp_self->top;
+	if (r->task ? fp_nest_task_cancelled(r->claimer.seg, r->number)
+		    : r->claimer.slot.job && fp_nest_cancelled(r->claimer.seg, r->claimer.slot.index))
+		return 1;
+	return fp_limit_passed(fp_self->shared) ||
 	       fp_load_rlx(&fp_self->crew->seg.ctl->stop) == FP_STOP_NOW;
 }
 

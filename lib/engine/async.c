@@ -504,9 +504,25 @@ static int wait_and_report(struct fp_async *a, int64_t deadline)
 	}
 }
 
+struct forkpool *fp_async_pool(const struct fp_async *a)
+{
+	return a->pool;
+}
+
+bool fp_async_arm_one(struct fp_async *a, struct fp_wait *ret)
+{
+	/* ASYNC-S9: as ASYNC-S7; pairs with ASYNC-S1. */
+	return STATE(fp_load_sc(&a->state)) == RUNNING &&
+	       fp_job_arm(&a->pool->crew.seg, fp_load_rlx(&a->slot), fp_load_rlx(&a->gen), ret);
+}
+
 int fp_async_wait(struct fp_async *a, int64_t timeout, int *result)
 {
-	int64_t deadline = timeout ? fp_deadline(timeout) : AT_ONCE;
+	return fp_async_wait_until(a, timeout ? fp_deadline(timeout) : AT_ONCE, result);
+}
+
+int fp_async_wait_until(struct fp_async *a, int64_t deadline, int *result)
+{
 	int err = a->map.on_progress ? wait_and_report(a, deadline) : settle(a, deadline);
 
 	if (!err)

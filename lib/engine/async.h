@@ -26,6 +26,13 @@ void fp_async_put(struct fp_async *a);
 /* 0 and the job's own result in *result, or -ETIMEDOUT. */
 int fp_async_wait(struct fp_async *a, int64_t timeout, int *result);
 
+/* The same until a deadline; 0 looks once. */
+int fp_async_wait_until(struct fp_async *a, int64_t deadline, int *result);
+
+/* What to sleep on until it ends; false: it has, or is being gathered. */
+bool fp_async_arm_one(struct fp_async *a, struct fp_wait *ret);
+struct forkpool *fp_async_pool(const struct fp_async *a);
+
 /* An item's status; -EAGAIN: not done; -ENODATA: not known. */
 int fp_async_status(struct fp_async *a, size_t index, struct forkpool_status *ret);
 

@@ -31,6 +31,7 @@
 
 #include "engine/handle.h"
 #include "engine/map.h"
+#include "engine/submit.h"
 #include "os/sys.h"
 #include "task/job.h"
 #include "task/take.h"
@@ -248,7 +249,7 @@ int fp_future_kill(const struct fp_ref *r)
 		return -ENOTSUP;
 	fp_future_cancel(r);
 	if (!end_word(r))
-		fp_spawn_kill(&r->pool->spawn, FP_ALL_SLOTS + r->number, r->gen);
+		fp_spawn_kill_task(&r->pool->spawn, r->number, r->gen);
 	return 0;
 }
 

@@ -27,6 +27,7 @@
 
 #include "engine/future.h"
 #include "os/sys.h"
+#include "sync/fence.h"
 
 #define DESKS_SIZE	(FP_TASK_PAGES * sizeof(struct fp_desk *))
 
@@ -136,6 +137,7 @@ static struct fp_line *line_new(struct forkpool *pool, uint32_t prio, uint32_t i
 		.freed = fp_future_freed,
 		.ctx = line,
 	};
+	fp_fence_join(seg->ctl);
 	if (pthread_mutex_init(&line->lock, NULL) || fp_lane_open(&line->lane)) {
 		free(line);
 		return NULL;
@@ -238,8 +240,11 @@ int fp_line_get(struct forkpool *pool, uint32_t prio, struct fp_line **ret)
 bool fp_line_is_mine(const struct forkpool *pool, const struct fp_producer *p)
 {
 	const struct fp_line *line = fp_container(p, struct fp_line, lane);
-	const struct fp_submitter *s = fp_seat_find(pool->lines->serial);
+	const struct fp_submitter *s;
 
+	if (fp_unlikely(fp_self && fp_self->crew->pool == pool && pool->mode != FORKPOOL_INLINE))
+		return fp_self->lines[p->prio] == line;
+	s = fp_seat_find(pool->lines->serial);
 	return !line->shared && s && s->lines[p->prio] == line;
 }
 

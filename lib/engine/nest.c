@@ -89,6 +89,7 @@ static void run_chunk(struct nest *n, struct fp_chunk *chunk)
 	uint32_t level = self->level;
 
 	fp_limit_boundary(self->shared);
+	n->runner.tag = fp_self_tag(self, self->depth - 1);
 	self->top = &n->runner;
 	self->level = n->runner.claimer.slot.job->desc.level;
 	fp_run_chunk(&n->runner, chunk);
@@ -149,7 +150,8 @@ static bool park_or_find(struct nest *n, struct fp_chunk *chunk)
 	if (found || is_stopping(n) || !ask_to_be_woken(n, &seen))
 		fp_nest_park_cancel(ctl, id);
 	else
-		fp_nest_park(ctl, id, ticket, word, seen,
+		/* The low half comes first: only little-endian machines are known here. */
+		fp_nest_park(ctl, id, ticket, (fp_a32 *)word, seen,
 			     n->map->on_progress ? n->report_at : FP_FOREVER);
 	return found;
 }
@@ -254,11 +256,10 @@ static int finish(struct nest *n, int err)
 static int run_in(struct nest *n, struct fp_frame *frame)
 {
 	struct fp_self *self = n->self;
-	const struct fp_claimer *outer = &self->top->claimer;
 	int err;
 
 	open_runner(n, frame);
-	n->piece.parent = fp_parent(FP_JOB_GEN(outer->run), outer->slot.index);
+	n->piece.parent = fp_self_parent(self);
 	n->report_at = fp_deadline(FP_PROGRESS_NS);
 	self->depth++;
 	fp_piece_start(&n->piece, 0, n->map->count);
@@ -293,7 +294,7 @@ static int share(struct fp_self *self, struct forkpool *pool, const struct fp_ma
 	if (err)
 		return err;
 	err = fp_stage_all(pool, map, &n.piece.st);
-	frame = err ? NULL : fp_nest_push(seg, self->id, self->depth);
+	frame = err ? NULL : fp_nest_push(seg, self->id, self->depth, &self->frame_room);
 	if (frame) {
 		*alone = false;
 		err = run_in(&n, frame);

@@ -31,6 +31,7 @@
 #include <forkpool.h>
 
 #include "engine/async.h"
+#include "engine/future.h"
 #include "engine/handle.h"
 #include "engine/log.h"
 #include "engine/slots.h"
@@ -46,6 +47,7 @@
 #define WAITER_SPIN_NS	150000
 #define PATIENCE_NS	((int64_t)2000000000)	/* with a nursery that does not end by itself */
 #define GRACE_NS	2000000
+#define QUEUE_DEPTH	4096u
 #define ARENA_ENOUGH	((size_t)64 << 20)
 #define LIFE_THREADS	1u	/* `life` while there are worker threads */
 
@@ -92,6 +94,30 @@ int fp_pool_end_error(struct forkpool *pool)
 {
 	return fp_load_rlx(&pool->state) == FP_POOL_TERMINATED ? -FORKPOOL_ECANCELED
 								: -FORKPOOL_EBROKEN;
+}
+
+/* Until no task is unfinished, or the pool has ended; the last one submitted is asked to tell. */
+static int await_tasks(struct forkpool *pool, int64_t deadline)
+{
+	struct fp_ctl *ctl = pool->crew.seg.ctl;
+	uint32_t seen, life, number;
+
+	for (;;) {
+		/* TASK-O2: before the ask; pairs with TASK-O1. */
+		seen = fp_load_sc(&ctl->done);
+		life = fp_load_rlx(&ctl->life);
+		if (!fp_futures_unfinished(pool, &number) || fp_pool_over(pool) ||
+		    (life & FUTEX_OWNER_DIED))
+			return 0;
+		/* TASK-W3: as TASK-W1; pairs with TASK-D2. */
+		fp_or_sc(&fp_segment_task(&pool->crew.seg, number)->asks, FP_ASK_ANY);
+		if (!fp_futures_unfinished(pool, &number))
+			return 0;
+		if (fp_sys.futex_wait_two(&ctl->done, seen, &ctl->life, life, deadline) == -ETIMEDOUT)
+			return -ETIMEDOUT;
+		if (fp_life_ended(ctl))
+			fp_sys.futex_wake(&ctl->life, INT32_MAX);
+	}
 }
 
 /* Async jobs are reaped here, since nobody else need come by. */
@@ -309,7 +335,10 @@ static int init(struct forkpool *pool, const struct fp_pool_config *config)
 	if (err)
 		return err;
 	fp_slots_init(pool);
-	return fp_async_create(pool);
+	err = fp_async_create(pool);
+	if (!err)
+		err = fp_lines_create(pool, config->queue_depth ? config->queue_depth : QUEUE_DEPTH);
+	return err;
 }
 
 /* Waits for every worker's READY; else the reason why not. */
@@ -437,9 +466,20 @@ int fp_pool_await_end(struct forkpool *pool, int64_t deadline)
 	return await_workers(pool, deadline);
 }
 
+/* Who has seen it open, and may not have shown his tasks yet. */
+static void await_line(struct fp_line *line, void *unused)
+{
+	(void)unused;
+	/* LINE-B2: after the state, and the fence; pairs with LINE-B1 and LINE-B4. */
+	while (fp_load_sc(&line->busy))
+		fp_sys.yield();
+}
+
 int fp_pool_close(struct forkpool *pool)
 {
 	set_state(pool, FP_POOL_CLOSED);
+	fp_fence_heavy(pool->crew.seg.ctl);
+	fp_lines_each(pool, await_line, NULL);
 	fp_async_reap(pool, false);
 	return 0;
 }
@@ -447,6 +487,8 @@ int fp_pool_close(struct forkpool *pool)
 int fp_pool_terminate(struct forkpool *pool)
 {
 	set_state(pool, FP_POOL_TERMINATED);
+	if (pool->lines)
+		fp_futures_cancel(pool);
 	pthread_mutex_lock(&pool->ending);
 	if (!pool->ended)
 		ask_to_end(pool, FP_STOP_NOW);
@@ -461,7 +503,9 @@ int fp_pool_join(struct forkpool *pool, int64_t timeout)
 
 	if (fp_load_rlx(&pool->state) == FP_POOL_OPEN)
 		return -EINVAL;
-	err = await_maps(pool, deadline);
+	err = await_tasks(pool, deadline);
+	if (!err)
+		err = await_maps(pool, deadline);
 	if (err)
 		return err;
 	pthread_mutex_lock(&pool->ending);
@@ -480,6 +524,7 @@ int fp_pool_join(struct forkpool *pool, int64_t timeout)
 static void free_local(struct forkpool *pool)
 {
 	fp_async_destroy(pool);
+	fp_lines_destroy(pool);
 	fp_arena_destroy(pool->arena);
 	fp_segment_destroy(&pool->crew.seg);
 	if (pool->token)
@@ -528,15 +573,16 @@ int fp_pool_create(struct forkpool **ret, const struct fp_pool_config *config)
 		free_local(pool);
 		return err;
 	}
+	/* Before there are workers, whose items have handles as well. */
+	err = fp_handle_add(pool);
+	if (err) {
+		free_local(pool);
+		return err;
+	}
 	err = start_workers(pool);
 	if (err) {
 		if (pool->mode == FORKPOOL_INLINE)
 			pool->ended = true;
-		fp_pool_destroy(pool);
-		return err;
-	}
-	err = fp_handle_add(pool);
-	if (err) {
 		fp_pool_destroy(pool);
 		return err;
 	}

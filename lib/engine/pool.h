@@ -31,6 +31,7 @@ struct fp_pool_config {
 	int64_t grace;			/* 0 = the default */
 	void (*log)(void *log_arg, int level, const char *text);
 	void *log_arg;
+	uint32_t queue_depth;		/* 0 = the default */
 	bool huge_pages;
 	int backing;			/* FORKPOOL_BACKING_... */
 };
@@ -70,6 +71,7 @@ struct forkpool {
 
 	uint64_t handle;		/* what handles of its jobs begin with (handle.c); 0 = none yet */
 	struct fp_async_table *asyncs;
+	struct fp_lines *lines;		/* where threads submit tasks */
 
 	pthread_mutex_t ending;		/* who ends the workers */
 	bool ended;

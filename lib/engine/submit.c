@@ -26,6 +26,7 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <forkpool.h>
 
@@ -299,11 +300,11 @@ static void wake(struct forkpool *pool, const struct fp_line *line, uint64_t n)
 	if (fp_likely(!fp_asleep_any(seg->ctl, workers)))
 		return;
 	/* Now we must know who looks: what they do next, or we do, is seen by the other. */
-	fp_fence_full(seg->ctl);
+	fp_fence_full();
 	lookers = fp_idle_lookers(seg->ctl, workers);
 	work = line->lane.used;
 	if (work > lookers)
-		fp_wake_workers(seg, fp_min(n, work - lookers));
+		fp_wake_workers(seg->ctl, workers, fp_min(n, work - lookers));
 }
 
 /* Is the pool open?  Then close waits until busy is 0 again. */
@@ -332,21 +333,25 @@ static int64_t put(struct fp_line *line, const struct fp_spec *s, size_t from, s
 {
 	uint32_t depth = line->pool->lines->depth;
 	int64_t n;
-	int err = fp_likely(line->lane.used < depth) ? 0 : make_room(line, !s->dont_wait);
+	bool item = s->parent;
+	int err = fp_likely(line->lane.used < depth || item) ? 0 : make_room(line, !s->dont_wait);
 
 	if (fp_unlikely(err))
 		return err;
-	err = by_worker(line->pool) ? 0 : begin(line);
+	err = item ? 0 : begin(line);
 	if (fp_unlikely(err))
 		return err;
 	if (fp_likely(s->count == 1))
 		n = put_single(line, s, ret);
 	else
 		n = put_some(line, s, from,
-			     fp_min(fp_min(s->count - from, AT_ONCE), depth - line->lane.used), ret);
+			     fp_min(fp_min(s->count - from, AT_ONCE),
+				    item ? AT_ONCE : depth - line->lane.used), ret);
 	end(line);
 	if (fp_likely(n > 0))
 		wake(line->pool, line, (uint64_t)n);
+	if (item)
+		fp_wake_waiting(line->pool->crew.seg.ctl, line->pool->crew.seg.geo.workers);
 	return n;
 }
 
@@ -364,4 +369,57 @@ int64_t fp_submit(struct forkpool *pool, const struct fp_spec *s, struct forkpoo
 	} while (fp_unlikely(n > 0 && done < s->count));
 	fp_line_put(line);
 	return done ? (int64_t)done : n;
+}
+
+/* ---- Without workers -------------------------------------------------------------------------------- */
+
+static void run_here(struct forkpool *pool, const struct fp_place *at)
+{
+	struct fp_self *before = fp_self;
+	struct fp_task *t = at->task;
+	int code;
+
+	pthread_mutex_lock(&pool->serial);
+	fp_self = &pool->self;
+	code = fp_task_call(t);
+	fp_self = before;
+	pthread_mutex_unlock(&pool->serial);
+	if (code)
+		memcpy(t->room, &code, sizeof(code));
+	/* TASK-D4: as TASK-D1; pairs with TASK-E2. */
+	fp_store_rel(&t->word, fp_task_word(at->gen, FP_TASK_DONE,
+					    code ? FORKPOOL_ITEM_FAILED : FORKPOOL_ITEM_OK,
+					    (uint32_t)getpid()));
+}
+
+/* One after the other, each submitted when the one before has ended; the lock is not held meanwhile. */
+static int64_t put_here(struct forkpool *pool, const struct fp_spec *s, size_t i,
+			struct forkpool_job **ret)
+{
+	struct fp_place at;
+	struct fp_line *line;
+	int64_t n = fp_line_get(pool, s->prio, &line);
+
+	if (n)
+		return n;
+	n = begin(line);
+	if (!n)
+		n = put_one(line, s, (const char *)s->in + i * s->in_size, &at);
+	end(line);
+	fp_line_put(line);
+	if (n)
+		return n;
+	run_here(pool, &at);
+	hand_out(pool, &at, s, ret ? ret + i : NULL);
+	return 0;
+}
+
+int64_t fp_submit_inline(struct forkpool *pool, const struct fp_spec *s, struct forkpool_job **ret)
+{
+	int64_t err = 0;
+	size_t i;
+
+	for (i = 0; i < s->count && !err; i++)
+		err = put_here(pool, s, i, ret);
+	return err && i == 1 ? err : (int64_t)(err ? i - 1 : i);
 }

@@ -31,6 +31,9 @@ struct fp_spec {
  */
 int64_t fp_submit(struct forkpool *pool, const struct fp_spec *spec, struct forkpool_job **ret);
 
+/* The same in a pool without workers. */
+int64_t fp_submit_inline(struct forkpool *pool, const struct fp_spec *spec, struct forkpool_job **ret);
+
 /* Memory in the arena, of whoever calls. */
 int fp_task_memory(struct forkpool *pool, size_t size, void **ret);
 void fp_task_memory_free(struct forkpool *pool, void *p);

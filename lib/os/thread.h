@@ -3,6 +3,8 @@
 #ifndef FP_OS_THREAD_H
 #define FP_OS_THREAD_H
 
+#include <stddef.h>
+
 #include "base/atomic.h"
 
 struct fp_thread;

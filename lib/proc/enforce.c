@@ -117,12 +117,12 @@ static bool execute(struct fp_worker *w, pid_t pid, struct fp_charge *charge, in
 
 /* Kills it for a job, if it holds a claim of that. */
 static void execute_for_job(const struct fp_crew *crew, uint32_t id, pid_t pid,
-			    struct fp_charge *charge, int outcome, uint32_t slot, uint64_t gen)
+			    struct fp_charge *charge, int outcome, const struct fp_elem *what)
 {
 	struct fp_worker *w = fp_segment_worker(&crew->seg, id);
 
 	condemn(w);
-	if (!fp_recover_runs(crew, id, slot, gen))
+	if (!fp_recover_runs(crew, id, what))
 		acquit(w);
 	else
 		execute(w, pid, charge, outcome, 0);
@@ -151,14 +151,14 @@ static int64_t judge(struct fp_worker *w, pid_t pid, struct fp_charge *charge, i
 static int64_t judge_stopped(const struct fp_crew *crew, uint32_t id, pid_t pid,
 			     struct fp_charge *charge, int64_t now)
 {
-	uint32_t top = fp_segment_depth(&crew->seg, id) - 1, slot;
+	uint32_t top = fp_segment_depth(&crew->seg, id) - 1;
 	int64_t timeout, deadline, due = FP_FOREVER;
+	struct fp_elem what = { .task = false };
 	struct fp_job *job;
-	uint64_t gen;
 
-	if (!fp_recover_job(crew, id, top, &slot, &gen))
+	if (!fp_recover_job(crew, id, top, &what.at, &what.gen))
 		return FP_FOREVER;
-	job = fp_segment_slot(&crew->seg, slot).job;
+	job = fp_segment_slot(&crew->seg, what.at).job;
 	timeout = (int64_t)fp_load_rlx(&job->timeout);
 	deadline = (int64_t)fp_load_rlx(&job->deadline);
 	if (timeout > 0)
@@ -168,7 +168,7 @@ static int64_t judge_stopped(const struct fp_crew *crew, uint32_t id, pid_t pid,
 	due = fp_after(due, crew->grace);
 	if (due > now)
 		return due;
-	execute_for_job(crew, id, pid, charge, FORKPOOL_ITEM_TIMED_OUT, slot, gen);
+	execute_for_job(crew, id, pid, charge, FORKPOOL_ITEM_TIMED_OUT, &what);
 	return charge->outcome == FORKPOOL_ITEM_OK ? fp_after(now, LOOK_LEAST) : FP_FOREVER;
 }
 
@@ -198,8 +198,8 @@ int64_t fp_enforce_worker(const struct fp_crew *crew, uint32_t id, pid_t pid,
 /* ---- Killed jobs ------------------------------------------------------------------------------ */
 
 void fp_enforce_kill(const struct fp_crew *crew, uint32_t id, pid_t pid,
-		     struct fp_charge *charge, uint32_t slot, uint64_t gen)
+		     struct fp_charge *charge, const struct fp_elem *what)
 {
-	if (charge->outcome == FORKPOOL_ITEM_OK && fp_recover_runs(crew, id, slot, gen))
-		execute_for_job(crew, id, pid, charge, FORKPOOL_ITEM_CANCELLED, slot, gen);
+	if (charge->outcome == FORKPOOL_ITEM_OK && fp_recover_runs(crew, id, what))
+		execute_for_job(crew, id, pid, charge, FORKPOOL_ITEM_CANCELLED, what);
 }

@@ -4,6 +4,7 @@
 #define FP_PROC_ENFORCE_H
 
 #include "proc/crew.h"
+#include "task/nest.h"
 
 /* What the nursery holds against a worker; its own memory, zeroed for each new one. */
 struct fp_charge {
@@ -41,6 +42,6 @@ int64_t fp_enforce_worker(const struct fp_crew *crew, uint32_t id, pid_t pid,
 
 /* Kills the worker if it runs job gen of a slot, or what descends from it, and in no other item. */
 void fp_enforce_kill(const struct fp_crew *crew, uint32_t id, pid_t pid,
-		     struct fp_charge *charge, uint32_t slot, uint64_t gen);
+		     struct fp_charge *charge, const struct fp_elem *what);
 
 #endif

@@ -405,7 +405,7 @@ static bool failed_to_grow(struct nursery *n, uint32_t id)
 	return true;
 }
 
-static void kill_job(struct nursery *n, uint32_t slot, uint64_t gen);
+static void kill_all_at(struct nursery *n, const struct fp_elem *what);
 
 /* What we killed an item for goes for what it has published as well: nobody waits for that any more. */
 static void kill_its_jobs(struct nursery *n, uint32_t id)
@@ -414,7 +414,7 @@ static void kill_its_jobs(struct nursery *n, uint32_t id)
 	uint64_t gen;
 
 	for (; fp_nest_orphans(&n->crew->seg, id, &slot, &gen); slot++)
-		kill_job(n, slot, gen);
+		kill_all_at(n, &(struct fp_elem){ false, slot, gen });
 }
 
 static void settle(struct nursery *n, uint32_t id)
@@ -548,7 +548,7 @@ static void leave(struct nursery *n, bool now)
 			fp_sys.kill(n->children[id].pid, SIGKILL);
 }
 
-static void kill_job(struct nursery *n, uint32_t slot, uint64_t gen)
+static void kill_all_at(struct nursery *n, const struct fp_elem *what)
 {
 	struct child *child;
 	uint32_t id;
@@ -556,7 +556,7 @@ static void kill_job(struct nursery *n, uint32_t slot, uint64_t gen)
 	for (id = 0; id < n->crew->seg.geo.workers; id++) {
 		child = &n->children[id];
 		if (child->state == CHILD_ALIVE)
-			fp_enforce_kill(n->crew, id, child->pid, &child->charge, slot, gen);
+			fp_enforce_kill(n->crew, id, child->pid, &child->charge, what);
 	}
 }
 
@@ -585,7 +585,8 @@ static void obey(struct nursery *n)
 		n->watched.slots[0] |= (uint64_t)1 << (order.slot % FP_SLOTS);
 		break;
 	case FP_CMD_KILL:
-		kill_job(n, order.slot, order.gen);
+	case FP_CMD_KILL_TASK:
+		kill_all_at(n, &(struct fp_elem){ order.cmd == FP_CMD_KILL_TASK, order.slot, order.gen });
 		break;
 	}
 }

@@ -13,6 +13,7 @@ enum fp_command {
 	FP_CMD_GROWN = 'G',	/* all that resize `number` added are ready */
 	FP_CMD_WATCH = 'W',	/* the job in slot, published by now, has limits in time */
 	FP_CMD_KILL = 'K',	/* kill the workers that run job gen of slot */
+	FP_CMD_KILL_TASK = 'T',	/* or the task of that generation and number */
 };
 
 /* One message on the socket, which keeps them apart. */
@@ -20,7 +21,7 @@ struct fp_order {
 	uint32_t cmd;		/* enum fp_command */
 	uint32_t number;	/* of a resize; not 0 */
 	uint32_t workers;
-	uint32_t slot;
+	uint32_t slot;		/* or a task's number */
 	uint64_t gen;
 };
 

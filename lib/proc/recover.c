@@ -47,6 +47,7 @@
 
 #include <forkpool.h>
 
+#include "proc/salvage.h"
 #include "shm/mend.h"
 #include "task/cancel.h"
 #include "task/claim.h"
@@ -123,7 +124,8 @@ static bool read_claim(const struct fp_crew *crew, uint32_t id, uint32_t d, stru
 	uint32_t slot = fp_intent_slot(intent);
 	uint64_t jobword;
 
-	if (intent == FP_INTENT_NONE || fp_intent_region(intent) >= crew->seg.geo.ids)
+	if (intent == FP_INTENT_NONE || (intent & FP_INTENT_TASK) || slot >= FP_ALL_SLOTS ||
+	    fp_intent_region(intent) >= crew->seg.geo.ids)
 		return false;
 	c->frame = frame;
 	c->slot = fp_segment_slot(&crew->seg, slot);
@@ -317,15 +319,31 @@ static struct fp_death death_in(const struct fp_crew *crew, const struct fp_deat
 	return own;
 }
 
+static enum fp_recovered recover_task(const struct fp_crew *crew, const struct fp_wreck *w,
+				      const struct fp_death *death, uint32_t d)
+{
+	fp_salvage_tell(crew, w);
+	mend(crew, death->id, d, w->started);
+	fp_salvage(crew, w, death);
+	if (!w->held)
+		return FP_RECOVERED_IDLE;
+	return w->started ? FP_RECOVERED_ITEM : FP_RECOVERED_CLAIM;
+}
+
 static enum fp_recovered recover_frame(const struct fp_crew *crew, struct fp_attempts *attempts,
 				       const struct fp_death *death, uint32_t d)
 {
 	const struct fp_geometry *geo = &crew->seg.geo;
 	const struct fp_death own = death_in(crew, death, d);
+	struct fp_wreck wreck;
 	struct verdict v;
 	struct claim c;
 	uint32_t sub;
-	bool any = read_claim(crew, death->id, d, &c);
+	bool any;
+
+	if (fp_wreck_read(crew, death->id, d, &wreck))
+		return recover_task(crew, &wreck, &own, d);
+	any = read_claim(crew, death->id, d, &c);
 
 	if (any && fp_word_state(c.word) == FP_DONE)
 		finish_again(crew, &c);
@@ -355,6 +373,8 @@ static enum fp_recovered recover(const struct fp_crew *crew, struct fp_attempts 
 	enum fp_recovered r;
 
 	fp_nest_orphan(seg, death->id);
+	if (!fp_salvage_children(crew, death->id))
+		return FP_RECOVERED_LATER;
 	while (d-- > 0) {
 		if (!fp_nest_release(seg, death->id, d))
 			return FP_RECOVERED_LATER;
@@ -382,18 +402,24 @@ enum fp_recovered fp_recover_dead(const struct fp_crew *crew,
 void fp_recover_stopped(const struct fp_crew *crew, uint32_t id)
 {
 	uint32_t d = fp_segment_depth(&crew->seg, id);
+	struct fp_wreck wreck;
 	struct claim c;
 
 	while (d-- > 0)
-		if (read_claim(crew, id, d, &c) && fp_word_state(c.word) == FP_DONE)
+		if (fp_wreck_read(crew, id, d, &wreck))
+			fp_salvage_tell(crew, &wreck);
+		else if (read_claim(crew, id, d, &c) && fp_word_state(c.word) == FP_DONE)
 			finish_again(crew, &c);
 	fp_cancel_rests(&crew->seg);
 }
 
 bool fp_recover_busy(const struct fp_crew *crew, uint32_t id)
 {
+	struct fp_wreck wreck;
 	struct claim c;
 
+	if (fp_wreck_read(crew, id, 0, &wreck))
+		return wreck.held;
 	return read_claim(crew, id, 0, &c) && c.held;
 }
 
@@ -409,13 +435,17 @@ bool fp_recover_job(const struct fp_crew *crew, uint32_t id, uint32_t d, uint32_
 	return true;
 }
 
-bool fp_recover_runs(const struct fp_crew *crew, uint32_t id, uint32_t slot, uint64_t gen)
+bool fp_recover_runs(const struct fp_crew *crew, uint32_t id, const struct fp_elem *what)
 {
-	uint64_t runs;
-	uint32_t in;
+	struct fp_elem in = { .task = false };
+	struct fp_wreck wreck;
 
-	if (!fp_recover_job(crew, id, 0, &in, &runs))
+	if (fp_wreck_read(crew, id, 0, &wreck)) {
+		if (!wreck.held)
+			return false;
+		in = (struct fp_elem){ true, wreck.number, fp_task_gen(wreck.word) };
+	} else if (!fp_recover_job(crew, id, 0, &in.at, &in.gen)) {
 		return false;
-	return (in == slot && runs == gen) ||
-	       fp_nest_descends(&crew->seg, in, runs, slot, gen);
+	}
+	return fp_nest_below(&crew->seg, &in, what);
 }

@@ -4,6 +4,7 @@
 #define FP_PROC_RECOVER_H
 
 #include "proc/crew.h"
+#include "task/nest.h"
 
 /*
  * How a worker ended: FORKPOOL_ITEM_CRASHED with a signal, or _EXITED with a
@@ -51,7 +52,7 @@ bool fp_recover_busy(const struct fp_crew *crew, uint32_t id);
 bool fp_recover_job(const struct fp_crew *crew, uint32_t id, uint32_t d, uint32_t *slot,
 		    uint64_t *gen);
 
-/* Does it hold one of job gen of that slot, or of a job that descends from that? */
-bool fp_recover_runs(const struct fp_crew *crew, uint32_t id, uint32_t slot, uint64_t gen);
+/* Does it hold a claim of that job or task, or of what descends from it? */
+bool fp_recover_runs(const struct fp_crew *crew, uint32_t id, const struct fp_elem *what);
 
 #endif

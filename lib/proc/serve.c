@@ -217,6 +217,7 @@ bool fp_serve_run(struct fp_self *self, struct fp_found *found)
 	bool goes_on;
 
 	fp_limit_boundary(self->shared);
+	r->tag = fp_self_tag(self, 0);
 	if (found->is_task) {
 		ext = fp_task_ext(found->task.task);
 		self->level = ext ? ext->level : 0;
@@ -239,6 +240,23 @@ bool fp_serve_run(struct fp_self *self, struct fp_found *found)
 
 /* ---- Is there more? ----------------------------------------------------------------------- */
 
+static bool more_chunks(const struct fp_self *self)
+{
+	struct fp_claimer c = self->runner.claimer;
+	uint64_t active;
+	uint32_t i;
+
+	for (i = 0; i < FP_SLOT_MAP; i++) {
+		/* JOB-A4: as JOB-A2, behind IDLE-H2; pairs with JOB-A1. */
+		active = fp_load_sc(&c.seg->ctl->active[i]);
+		for (; active; active &= active - 1)
+			if (fp_claimer_open(&c, i * 64 + (uint32_t)__builtin_ctzll(active)) &&
+			    fp_claim(&c, NULL))
+				return true;
+	}
+	return false;
+}
+
 static bool more_in(struct fp_self *self, const struct lanes *l)
 {
 	uint64_t lanes;
@@ -256,8 +274,11 @@ static bool more_in(struct fp_self *self, const struct lanes *l)
 bool fp_serve_more(struct fp_self *self)
 {
 	const struct fp_segment *seg = &self->crew->seg;
-	uint32_t kinds = fp_load_rlx(&seg->ctl->kinds), p;
+	/* KIND-K3: as KIND-K2, behind IDLE-H2; pairs with KIND-K1. */
+	uint32_t kinds = fp_load_sc(&seg->ctl->kinds), p;
 
+	if (more_chunks(self))
+		return true;
 	for (p = 0; p < FP_PRIOS; p++) {
 		const struct lanes crew = lanes_of(seg, p, true), host = lanes_of(seg, p, false);
 

@@ -19,7 +19,7 @@ void fp_serve_fini(struct fp_self *self);
 /* The next thing to run, claimed; false: there is nothing. */
 bool fp_serve_find(struct fp_self *self, struct fp_found *ret);
 
-/* Is there work that nobody has claimed?  A hint. */
+/* Is there more to be had?  May say so in vain, never the opposite. */
 bool fp_serve_more(struct fp_self *self);
 
 /* Runs it.  False: the worker is to go no further (fp_run_chunk()). */

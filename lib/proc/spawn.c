@@ -344,6 +344,13 @@ void fp_spawn_kill_job(struct fp_spawn *s, uint32_t slot, uint64_t gen)
 	fp_spawn_order(s, &order);
 }
 
+void fp_spawn_kill_task(struct fp_spawn *s, uint32_t number, uint32_t gen)
+{
+	const struct fp_order order = { .cmd = FP_CMD_KILL_TASK, .slot = number, .gen = gen };
+
+	fp_spawn_order(s, &order);
+}
+
 int fp_spawn_wait(struct fp_spawn *s, int64_t deadline)
 {
 	fp_a32 *word = s->keeper_pid > 0 ? &s->keeper : &s->crew->seg.ctl->life;

@@ -36,6 +36,9 @@ void fp_spawn_watch(struct fp_spawn *s, uint32_t slot);
  */
 void fp_spawn_kill_job(struct fp_spawn *s, uint32_t slot, uint64_t gen);
 
+/* The same for the task gen of a slot number. */
+void fp_spawn_kill_task(struct fp_spawn *s, uint32_t number, uint32_t gen);
+
 /* Waits until all processes of the pool have ended.  0 or -ETIMEDOUT. */
 int fp_spawn_wait(struct fp_spawn *s, int64_t deadline);
 

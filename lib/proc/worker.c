@@ -36,6 +36,7 @@
 
 #include "os/sys.h"
 #include "sync/fence.h"
+#include "proc/serve.h"
 #include "sync/idle.h"
 #include "task/limit.h"
 
@@ -47,35 +48,6 @@
 _Thread_local struct fp_self *fp_self;
 
 /* ---- Looking for work ----------------------------------------------------------- */
-
-static bool try_slot(struct fp_self *self, uint32_t slot, struct fp_chunk *chunk)
-{
-	struct fp_claimer *c = &self->runner.claimer;
-
-	if (!fp_claimer_open(c, slot) || !fp_claim(c, chunk))
-		return false;
-	self->last_slot = slot;
-	return true;
-}
-
-/* Jobs take turns: the search starts behind the slot that was served last. */
-static bool find_work(struct fp_self *self, struct fp_chunk *chunk)
-{
-	uint32_t start = (self->last_slot + 1) % FP_ALL_SLOTS, i, word;
-	uint64_t before = ((uint64_t)1 << (start % 64)) - 1, active;
-
-	/* The word where it starts comes twice: first from there on, last up to there. */
-	for (i = 0; i <= FP_SLOT_MAP; i++) {
-		word = (start / 64 + i) % FP_SLOT_MAP;
-		/* JOB-A2: a slot missing here was not published when we set IDLE-S1; pairs with JOB-A1. */
-		active = fp_load_sc(&self->crew->seg.ctl->active[word]);
-		active &= i == 0 ? ~before : i == FP_SLOT_MAP ? before : ~(uint64_t)0;
-		for (; active; active &= active - 1)
-			if (try_slot(self, word * 64 + (uint32_t)__builtin_ctzll(active), chunk))
-				return true;
-	}
-	return false;
-}
 
 static enum fp_stop stop_of(struct fp_self *self)
 {
@@ -90,12 +62,12 @@ static bool is_over(struct fp_self *self)
 	return stop_of(self) != FP_STOP_NO || fp_load_sc(&self->shared->leave) != FP_LEAVE_NO;
 }
 
-static bool look_for_work(struct fp_self *self, struct fp_chunk *chunk)
+static bool look_for_work(struct fp_self *self, struct fp_found *found)
 {
 	int i;
 
 	for (i = 0; i < SPIN_LOOKS; i++) {
-		if (find_work(self, chunk))
+		if (fp_serve_find(self, found))
 			return true;
 		fp_pause();
 	}
@@ -121,7 +93,7 @@ static void note_yield(struct fp_self *self, int64_t took, int64_t now)
 	fp_sys.move();
 }
 
-static bool spin_for_work(struct fp_self *self, struct fp_chunk *chunk)
+static bool spin_for_work(struct fp_self *self, struct fp_found *found)
 {
 	int64_t spin = (int64_t)fp_load_rlx(&self->crew->seg.ctl->spin);
 	int64_t until, before, now;
@@ -130,7 +102,7 @@ static bool spin_for_work(struct fp_self *self, struct fp_chunk *chunk)
 		return false;
 	until = fp_deadline(spin);
 	do {
-		if (look_for_work(self, chunk))
+		if (look_for_work(self, found))
 			return true;
 		before = fp_sys.clock();
 		fp_sys.yield();
@@ -140,12 +112,12 @@ static bool spin_for_work(struct fp_self *self, struct fp_chunk *chunk)
 	return false;
 }
 
-static bool park_or_find(struct fp_self *self, struct fp_chunk *chunk)
+static bool park_or_find(struct fp_self *self, struct fp_found *found)
 {
 	struct fp_ctl *ctl = self->crew->seg.ctl;
 	uint32_t ticket = fp_park_prepare(ctl, self->id);
 
-	if (find_work(self, chunk)) {
+	if (fp_serve_find(self, found)) {
 		fp_park_cancel(ctl, self->id);
 		return true;
 	}
@@ -156,24 +128,6 @@ static bool park_or_find(struct fp_self *self, struct fp_chunk *chunk)
 	return false;
 }
 
-/* Is there more to be had?  May say so in vain, never the opposite. */
-static bool more_work(const struct fp_self *self)
-{
-	struct fp_claimer c = self->runner.claimer;
-	uint64_t active;
-	uint32_t i;
-
-	for (i = 0; i < FP_SLOT_MAP; i++) {
-		/* JOB-A4: as JOB-A2, behind IDLE-H2; pairs with JOB-A1. */
-		active = fp_load_sc(&c.seg->ctl->active[i]);
-		for (; active; active &= active - 1)
-			if (fp_claimer_open(&c, i * 64 + (uint32_t)__builtin_ctzll(active)) &&
-			    fp_claim(&c, NULL))
-				return true;
-	}
-	return false;
-}
-
 /* It looks no more: what was left to it goes to one more worker (I4). */
 static void stop_looking(struct fp_self *self, bool found)
 {
@@ -181,47 +135,44 @@ static void stop_looking(struct fp_self *self, bool found)
 	uint32_t workers = self->crew->seg.geo.workers;
 
 	fp_hungry_clear(ctl, self->id);
-	if (found && fp_wake_needed(ctl, workers) && more_work(self))
+	if (found && fp_wake_needed(ctl, workers) && fp_serve_more(self))
 		fp_wake_workers(ctl, workers, 1);
 }
 
 /* Looks for work until there is some, or (false) it is time to leave. */
-static bool await_work(struct fp_self *self, struct fp_chunk *chunk)
+static bool await_work(struct fp_self *self, struct fp_found *found)
 {
 	struct fp_ctl *ctl = self->crew->seg.ctl;
-	bool found = false;
+	bool any = false;
 
-	if (look_for_work(self, chunk))
+	if (look_for_work(self, found))
 		return true;
 	self->runner.now = 0;
-	while (!found && !is_over(self)) {
+	while (!any && !is_over(self)) {
 		/* Anew each time: the nursery takes it away from who is stopped. */
 		fp_hungry_set(ctl, self->id);
-		found = spin_for_work(self, chunk) || park_or_find(self, chunk);
+		/* Who waits for room waits in vain for more tasks to end than there are. */
+		fp_lanes_room(&self->crew->seg);
+		any = spin_for_work(self, found) || park_or_find(self, found);
 	}
-	stop_looking(self, found);
-	return found;
+	stop_looking(self, any);
+	return any;
 }
 
 static void work(struct fp_self *self)
 {
-	struct fp_chunk chunk;
-	bool goes_on;
+	struct fp_found found;
 
 	while (stop_of(self) != FP_STOP_NOW && !fp_run_leave(&self->runner, 0)) {
-		if (!find_work(self, &chunk) && !await_work(self, &chunk)) {
+		if (!fp_serve_find(self, &found) && !await_work(self, &found)) {
 			if (stop_of(self) != FP_STOP_NO)
-				return;
+				break;
 			continue;
 		}
-		fp_limit_boundary(self->shared);
-		self->level = self->runner.claimer.slot.job->desc.level;
-		self->in_item = true;
-		goes_on = fp_run_chunk(&self->runner, &chunk);
-		self->in_item = false;
-		if (!goes_on)
+		if (!fp_serve_run(self, &found))
 			return;
 	}
+	fp_take_tell(&self->runner);
 }
 
 /* ---- A worker's life --------------------------------------------------------------- */
@@ -263,7 +214,7 @@ static void enter(struct fp_self *self, const struct fp_crew *crew, unsigned id,
 	self->runner.me = self->shared;
 	self->runner.claimer.frame = &self->shared->base;
 	self->top = &self->runner;
-	self->depth = 1;
+	self->depth = self->frame_room = 1;
 	fp_store_rlx(&self->shared->depth, 1);
 	heap = fp_segment_heap(&crew->seg, false);
 	fp_heap_open(&self->heap, &heap, id, self->shared);
@@ -282,7 +233,8 @@ int fp_worker_run(struct fp_self *self, const struct fp_crew *crew, unsigned id,
 	int err = 0;
 
 	enter(self, crew, id, process);
-	if (crew->worker_init)
+	err = fp_serve_init(self);
+	if (!err && crew->worker_init)
 		err = crew->worker_init(crew->worker_arg, id, &self->state);
 	if (err) {
 		fp_store_rlx(&self->shared->error, err > 0 ? -err : err);

@@ -5,6 +5,7 @@
 
 #include "proc/crew.h"
 #include "shm/heap.h"
+#include "task/nest.h"
 #include "task/take.h"
 
 /* The worker that this thread is. */
@@ -25,8 +26,11 @@ struct fp_self {
 	struct fp_runner *top;		/* of the item at work */
 	bool in_item;			/* and not in a hook; never inline */
 	uint32_t depth;			/* frames in use */
+	uint32_t items;			/* items, or chunks, begun: numbers for their tags */
+	uint32_t frame_room;		/* frames with memory */
 	uint32_t level;			/* maps around the item at work, one inside the other, on whatever worker */
 	struct fp_heap heap;		/* where its items allocate */
+	struct fp_line *lines[FP_PRIOS];	/* where its items submit (engine/lines.h); NULL = not yet */
 };
 
 /*
@@ -34,6 +38,22 @@ struct fp_self {
  * each new worker would allocate the variable anew.
  */
 extern _Thread_local struct fp_self *fp_self __attribute__((tls_model("initial-exec")));
+
+/* A tag for what is begun in a frame now. */
+static inline uint32_t fp_self_tag(struct fp_self *self, uint32_t frame)
+{
+	return fp_nest_tag(++self->items, frame);
+}
+
+/* What the item at work is an item of, as a parent. */
+static inline uint64_t fp_self_parent(const struct fp_self *self)
+{
+	const struct fp_runner *r = self->top;
+
+	if (r->task)
+		return fp_parent_of_task(fp_task_gen(fp_load_rlx(&r->task->word)), r->number);
+	return fp_parent(FP_JOB_GEN(r->claimer.run), r->claimer.slot.index);
+}
 
 /*
  * The body: init hook, work until told to leave, exit hook.  0, or what the

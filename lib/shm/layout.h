@@ -340,6 +340,8 @@ enum fp_kind {
 	FP_KIND_TASK = 2,
 };
 
+#define FP_KIND_ANY_MAP	(FP_KIND_MAP | FP_KIND_MAP << 2 | FP_KIND_MAP << 4)
+
 enum fp_stop {
 	FP_STOP_NO,
 	FP_STOP_LEAVE,		/* workers leave when they find no work */

@@ -202,7 +202,10 @@ void fp_waiting_clear(struct fp_ctl *ctl, uint32_t id)
 
 uint32_t fp_nest_park_prepare(struct fp_ctl *ctl, uint32_t id)
 {
-	return prepare(ctl->nest_asleep, &ctl->nest_event, id);
+	uint32_t ticket = prepare(ctl->nest_asleep, &ctl->nest_event, id);
+
+	fp_fence_heavy(ctl);
+	return ticket;
 }
 
 void fp_nest_park_cancel(struct fp_ctl *ctl, uint32_t id)
@@ -210,22 +213,23 @@ void fp_nest_park_cancel(struct fp_ctl *ctl, uint32_t id)
 	clear_bit(ctl->nest_asleep, id);
 }
 
-void fp_nest_park(struct fp_ctl *ctl, uint32_t id, uint32_t ticket, fp_a64 *word,
+void fp_nest_park(struct fp_ctl *ctl, uint32_t id, uint32_t ticket, fp_a32 *word,
 		  uint32_t seen, int64_t deadline)
 {
-	/* The low half comes first: only little-endian machines are known here. */
-	fp_sys.futex_wait_two((fp_a32 *)word, seen, &ctl->nest_event, ticket, deadline);
+	fp_sys.futex_wait_two(word, seen, &ctl->nest_event, ticket, deadline);
 	fp_nest_park_cancel(ctl, id);
 }
 
 void fp_wake_waiting(struct fp_ctl *ctl, uint32_t workers)
 {
 	uint32_t i;
+	bool any = false;
 
 	for (i = 0; i < (workers + 63) / 64; i++)
 		/* IDLE-W2: as IDLE-W1; pairs with IDLE-S1. */
-		if (fp_load_sc(&ctl->nest_asleep[i])) {
-			raise_and_wake(&ctl->nest_event, INT_MAX);
-			return;
-		}
+		if (fp_load_sc(&ctl->nest_asleep[i]))
+			/* IDLE-W3: who wakes takes the bits, so that they are woken once; pairs with IDLE-S1. */
+			any |= fp_swap_sc(&ctl->nest_asleep[i], 0) != 0;
+	if (any)
+		raise_and_wake(&ctl->nest_event, INT_MAX);
 }

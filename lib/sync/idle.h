@@ -60,8 +60,8 @@ void fp_waiting_clear(struct fp_ctl *ctl, uint32_t id);
 uint32_t fp_nest_park_prepare(struct fp_ctl *ctl, uint32_t id);
 void fp_nest_park_cancel(struct fp_ctl *ctl, uint32_t id);
 
-/* Sleeps until the event moves on, or the low half of *word from `seen`, or the deadline comes. */
-void fp_nest_park(struct fp_ctl *ctl, uint32_t id, uint32_t ticket, fp_a64 *word,
+/* Sleeps until the event moves on, or *word from `seen`, or the deadline comes. */
+void fp_nest_park(struct fp_ctl *ctl, uint32_t id, uint32_t ticket, fp_a32 *word,
 		  uint32_t seen, int64_t deadline);
 
 /* After publishing work of a nested job: wakes those who wait inside items, in case it descends from theirs. */

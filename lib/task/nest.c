@@ -117,17 +117,20 @@ static void set_depth(const struct fp_segment *seg, uint32_t id, uint32_t depth)
 	fp_store_rel(&fp_segment_worker(seg, id)->depth, depth);
 }
 
-struct fp_frame *fp_nest_push(const struct fp_segment *seg, uint32_t id, uint32_t depth)
+struct fp_frame *fp_nest_push(const struct fp_segment *seg, uint32_t id, uint32_t depth,
+			      uint32_t *room)
 {
 	struct fp_frame *f;
 
 	if (depth >= FP_DEPTH)
 		return NULL;
 	f = fp_segment_frame(seg, id, depth);
-	if ((depth == 1 || depth % FRAMES_A_PAGE == 0) &&
-	    fp_sys.advise((void *)((uintptr_t)f & ~(uintptr_t)(FP_PAGE - 1)), FP_PAGE,
-			  MADV_POPULATE_WRITE))
-		return NULL;
+	if (fp_unlikely(depth >= *room)) {
+		if (fp_sys.advise((void *)((uintptr_t)f & ~(uintptr_t)(FP_PAGE - 1)), FP_PAGE,
+				  MADV_POPULATE_WRITE))
+			return NULL;
+		*room = (uint32_t)((depth / FRAMES_A_PAGE + 1) * FRAMES_A_PAGE);
+	}
 	fp_store_rlx(&f->pos, FP_POS_NONE);
 	fp_store_rlx(&f->intent, FP_INTENT_NONE);
 	fp_store_rlx(&f->limit, 0);
@@ -142,42 +145,152 @@ void fp_nest_pop(const struct fp_segment *seg, uint32_t id, uint32_t depth)
 
 /* ---- Descent ------------------------------------------------------------------------ */
 
-/*
- * To the job whose item published this one; false at the host's, or where the
- * slot has another one by now.  What runs has ancestors that run: they wait.
- */
-static bool step_up(const struct fp_segment *seg, uint32_t *slot, uint64_t *gen)
+#define CHAIN_MOST	(2 * FP_DEPTH)
+
+static struct fp_elem elem_of(uint64_t parent)
 {
-	struct fp_job *job = fp_segment_slot(seg, *slot).job;
+	if (parent & FP_PARENT_TASK)
+		return (struct fp_elem){ true, fp_parent_task(parent), fp_parent_task_gen(parent) };
+	return (struct fp_elem){ false, fp_parent_slot(parent), fp_parent_gen(parent) };
+}
+
+static bool in_bounds(const struct fp_segment *seg, const struct fp_elem *e)
+{
+	if (e->task)
+		return e->at / FP_PAGE_SLOTS > 0 &&
+		       e->at / FP_PAGE_SLOTS < fp_load_rlx(&seg->ctl->task_pages) &&
+		       e->at % FP_PAGE_SLOTS;
+	return e->at < FP_ALL_SLOTS;
+}
+
+static uint64_t parent_of_task(const struct fp_segment *seg, const struct fp_elem *e)
+{
+	struct fp_task *t = fp_segment_task(seg, e->at);
+	const struct fp_task_ext *ext;
+	/* NEST-U2: with the word the task; pairs with TASK-R1. */
+	uint64_t w = fp_load_acq(&t->word);
+
+	if (fp_task_gen(w) != e->gen || fp_task_state(w) == FP_TASK_DONE)
+		return 0;
+	ext = fp_task_ext(t);
+	return ext ? ext->parent : 0;
+}
+
+static uint64_t parent_of_job(const struct fp_segment *seg, const struct fp_elem *e)
+{
+	struct fp_job *job = fp_segment_slot(seg, e->at).job;
 	uint64_t parent = fp_load_rlx(&job->parent);
 
 	/* NEST-U1: the parent is that job's, if it is still there; pairs with JOB-P1. */
-	if (FP_JOB_GEN(fp_load_acq(&job->word)) != *gen || *slot < FP_SLOTS || !parent)
-		return false;
-	*slot = fp_parent_slot(parent);
-	*gen = fp_parent_gen(parent);
-	return true;
+	return FP_JOB_GEN(fp_load_acq(&job->word)) == e->gen && e->at >= FP_SLOTS ? parent : 0;
+}
+
+/*
+ * To what the item that published this one is an item of; false at the host's, or
+ * where something else stands in the place by now.  What runs has ancestors that
+ * run: they wait.
+ */
+static bool step_up(const struct fp_segment *seg, struct fp_elem *e)
+{
+	uint64_t parent = e->task ? parent_of_task(seg, e) : parent_of_job(seg, e);
+
+	*e = elem_of(parent);
+	return parent && in_bounds(seg, e);
+}
+
+bool fp_nest_below(const struct fp_segment *seg, const struct fp_elem *from, const struct fp_elem *top)
+{
+	struct fp_elem e = *from;
+	uint32_t most = CHAIN_MOST;
+
+	do
+		if (e.task == top->task && e.at == top->at && e.gen == top->gen)
+			return true;
+	while (most-- && step_up(seg, &e));
+	return false;
 }
 
 bool fp_nest_descends(const struct fp_segment *seg, uint32_t slot, uint64_t gen,
 		      uint32_t top, uint64_t top_gen)
 {
-	uint32_t most = FP_ALL_SLOTS;
+	struct fp_elem e = { false, slot, gen };
+	uint32_t most = CHAIN_MOST;
 
-	while (most-- && step_up(seg, &slot, &gen))
-		if (slot == top && gen == top_gen)
+	while (most-- && step_up(seg, &e))
+		if (!e.task && e.at == top && e.gen == top_gen)
 			return true;
+	return false;
+}
+
+/* Was it published by that item of worker id? */
+static bool published_by(const struct fp_segment *seg, const struct fp_elem *e, uint32_t id, uint32_t tag)
+{
+	const struct fp_task_ext *ext;
+	uint32_t lane;
+
+	if (!e->task)
+		return e->at >= FP_SLOTS &&
+		       fp_load_rlx(&seg->ctl->nest[e->at - FP_SLOTS].holder) == holder_of(id, tag % FP_DEPTH);
+	lane = fp_load_rlx(fp_segment_owner(seg, e->at / FP_PAGE_SLOTS)) - 1;
+	if (lane < FP_HOST_LANES || (lane - FP_HOST_LANES) % seg->geo.workers != id)
+		return false;
+	ext = fp_task_ext(fp_segment_task(seg, e->at));
+	return ext && ext->frame == tag;
+}
+
+static bool descends_from(const struct fp_segment *seg, struct fp_elem e, uint32_t id, uint32_t tag)
+{
+	uint32_t most = CHAIN_MOST;
+
+	do
+		if (published_by(seg, &e, id, tag))
+			return true;
+	while (most-- && step_up(seg, &e));
+	return false;
+}
+
+bool fp_nest_task_descends(const struct fp_segment *seg, uint32_t number, uint32_t gen,
+			   uint32_t id, uint32_t tag)
+{
+	return descends_from(seg, (struct fp_elem){ true, number, gen }, id, tag);
+}
+
+bool fp_nest_job_descends(const struct fp_segment *seg, uint32_t slot, uint64_t gen,
+			  uint32_t id, uint32_t tag)
+{
+	return descends_from(seg, (struct fp_elem){ false, slot, gen }, id, tag);
+}
+
+static bool is_cancelled(const struct fp_segment *seg, const struct fp_elem *e)
+{
+	if (e->task)
+		return fp_load_rlx(&fp_segment_task(seg, e->at)->asks) & FP_ASK_CANCEL;
+	return fp_load_rlx(&fp_segment_slot(seg, e->at).job->word) & FP_JOB_CANCEL;
+}
+
+static bool any_cancelled(const struct fp_segment *seg, struct fp_elem e)
+{
+	uint32_t most = CHAIN_MOST;
+
+	do
+		if (is_cancelled(seg, &e))
+			return true;
+	while (most-- && step_up(seg, &e));
 	return false;
 }
 
 bool fp_nest_cancelled(const struct fp_segment *seg, uint32_t slot)
 {
-	uint64_t w = fp_load_rlx(&fp_segment_slot(seg, slot).job->word), gen = FP_JOB_GEN(w);
-	uint32_t most = FP_ALL_SLOTS;
+	uint64_t w = fp_load_rlx(&fp_segment_slot(seg, slot).job->word);
 
-	while (!(w & FP_JOB_CANCEL) && most-- && step_up(seg, &slot, &gen))
-		w = fp_load_rlx(&fp_segment_slot(seg, slot).job->word);
-	return w & FP_JOB_CANCEL;
+	return any_cancelled(seg, (struct fp_elem){ false, slot, FP_JOB_GEN(w) });
+}
+
+bool fp_nest_task_cancelled(const struct fp_segment *seg, uint32_t number)
+{
+	uint64_t w = fp_load_rlx(&fp_segment_task(seg, number)->word);
+
+	return any_cancelled(seg, (struct fp_elem){ true, number, fp_task_gen(w) });
 }
 
 /* ---- After a death ------------------------------------------------------------------ */

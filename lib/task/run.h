@@ -21,6 +21,7 @@ struct fp_runner {
 	uint64_t untold;	/* intent of the last task, whose waiters were not told yet (task/take.c); or NONE */
 	struct fp_task *task;	/* at work, with its number; NULL: a chunk is */
 	uint32_t number;
+	uint32_t tag;		/* the item's, or chunk's, for what it publishes (task/nest.h) */
 };
 
 /*

@@ -216,12 +216,17 @@ static void *place_of(struct fp_task *t, uint8_t at, uint8_t far)
 	return p;
 }
 
-static int call(struct fp_runner *r, struct fp_task *t)
+int fp_task_call(struct fp_task *t)
 {
 	forkpool_fn *fn = (forkpool_fn *)t->fn;
 
-	fp_store_rlx(&r->claimer.frame->pos, 0);
 	return fn(t->arg, place_of(t, t->in_at, FP_TASK_IN_FAR), place_of(t, t->out_at, FP_TASK_OUT_FAR));
+}
+
+static int call(struct fp_runner *r, struct fp_task *t)
+{
+	fp_store_rlx(&r->claimer.frame->pos, 0);
+	return fp_task_call(t);
 }
 
 static int call_limited(struct fp_runner *r, struct fp_task *t, const struct fp_task_ext *ext,

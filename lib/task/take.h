@@ -35,6 +35,9 @@ void fp_take_run(struct fp_runner *r, const struct fp_taken *t);
 /* Before anything but the next claim of a task: tells who waits for the last one. */
 void fp_take_tell(struct fp_runner *r);
 
+/* Calls its function, no more. */
+int fp_task_call(struct fp_task *t);
+
 /* READY -> ended as `outcome`, by who cancels: true when that is what became of it. */
 bool fp_task_cancel(const struct fp_segment *seg, uint32_t number, uint32_t gen, int outcome);
 

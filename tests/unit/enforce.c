@@ -303,7 +303,7 @@ static void kill_job(uint32_t slot, uint64_t gen, int killed)
 {
 	s.charge = (struct fp_charge){ 0 };
 	s.killed = 0;
-	fp_enforce_kill(&s.b.crew, 0, PID, &s.charge, slot, gen);
+	fp_enforce_kill(&s.b.crew, 0, PID, &s.charge, &(struct fp_elem){ false, slot, gen });
 	ck_assert_int_eq(s.killed, killed);
 	ck_assert_uint_eq(fp_load_rlx(&worker()->condemned), killed);
 	ck_assert_int_eq(s.charge.outcome, killed ? FORKPOOL_ITEM_CANCELLED : FORKPOOL_ITEM_OK);
@@ -318,7 +318,7 @@ START_TEST(only_who_runs_the_job_is_killed)
 	kill_job(BARE_SLOT, s.b.gen + 1, 0);
 	kill_job(BARE_SLOT, s.b.gen, 1);
 	/* Once. */
-	fp_enforce_kill(&s.b.crew, 0, PID, &s.charge, BARE_SLOT, s.b.gen);
+	fp_enforce_kill(&s.b.crew, 0, PID, &s.charge, &(struct fp_elem){ false, BARE_SLOT, s.b.gen });
 	ck_assert_int_eq(s.killed, 1);
 	fp_claim_finish(&s.b.claimers[0], &s.chunk);
 	kill_job(BARE_SLOT, s.b.gen, 0);

@@ -14,6 +14,8 @@
 #include "task/cancel.h"
 #include "test.h"
 
+static uint32_t room = 1;
+
 #define WORKERS	3u
 #define COUNT	4u
 #define PID	4711
@@ -153,22 +155,22 @@ START_TEST(frames_up_to_the_bound)
 
 	ck_assert_uint_eq(fp_segment_depth(b.seg, 1), 1);
 	fp_sys.advise = no_memory;
-	ck_assert_ptr_null(fp_nest_push(b.seg, 1, 1));
+	ck_assert_ptr_null(fp_nest_push(b.seg, 1, 1, &room));
 	ck_assert_uint_eq(fp_segment_depth(b.seg, 1), 1);
 	fp_sys = real;
 	for (d = 1; d < FP_DEPTH; d++) {
-		f = fp_nest_push(b.seg, 1, d);
+		f = fp_nest_push(b.seg, 1, d, &room);
 		ck_assert_ptr_eq(f, fp_segment_frame(b.seg, 1, d));
 		ck_assert_uint_eq(fp_segment_depth(b.seg, 1), d + 1);
 		ck_assert(fp_load_rlx(&f->pos) == FP_POS_NONE && fp_load_rlx(&f->intent) == FP_INTENT_NONE);
 		fp_store_rlx(&f->pos, d);
 		fp_store_rlx(&f->intent, ~(uint64_t)0);
 	}
-	ck_assert_ptr_null(fp_nest_push(b.seg, 1, FP_DEPTH));
+	ck_assert_ptr_null(fp_nest_push(b.seg, 1, FP_DEPTH, &room));
 	/* The neighbours' are theirs. */
 	ck_assert_uint_eq(fp_load_rlx(&fp_segment_frame(b.seg, 0, 0)->pos), FP_POS_NONE);
 	ck_assert_uint_eq(fp_load_rlx(&fp_segment_frame(b.seg, 2, 0)->pos), FP_POS_NONE);
-	f = fp_nest_push(b.seg, 1, 1);
+	f = fp_nest_push(b.seg, 1, 1, &room);
 	ck_assert(fp_load_rlx(&f->pos) == FP_POS_NONE && fp_load_rlx(&f->intent) == FP_INTENT_NONE);
 	fp_nest_pop(b.seg, 1, 1);
 	ck_assert_uint_eq(fp_segment_depth(b.seg, 1), 1);
@@ -243,7 +245,7 @@ START_TEST(a_stack_of_two)
 
 	run_to(0, 0, BARE_SLOT, 1, &chunk);
 	nest(0, 0, fp_parent(gen, BARE_SLOT), inner, &slot);
-	ck_assert_ptr_nonnull(fp_nest_push(b.seg, 0, 1));
+	ck_assert_ptr_nonnull(fp_nest_push(b.seg, 0, 1, &room));
 	run_to(0, 1, slot, 2, &chunk);
 	ck_assert_int_eq(die(0, FORKPOOL_ITEM_CRASHED, 0), FP_RECOVERED_ITEM);
 	ck_assert_int_eq(inner[2].outcome, FORKPOOL_ITEM_CRASHED);
@@ -269,7 +271,7 @@ START_TEST(not_before_its_items_have_ended)
 
 	run_to(0, 0, BARE_SLOT, 1, &chunk);
 	nest(0, 0, fp_parent(gen, BARE_SLOT), NULL, &slot);
-	ck_assert_ptr_nonnull(fp_nest_push(b.seg, 0, 1));
+	ck_assert_ptr_nonnull(fp_nest_push(b.seg, 0, 1, &room));
 	run_to(1, 0, slot, 0, &helped);
 	ck_assert_int_eq(die(0, FORKPOOL_ITEM_CRASHED, 0), FP_RECOVERED_LATER);
 	ck_assert_int_eq(die(0, FORKPOOL_ITEM_CRASHED, 0), FP_RECOVERED_LATER);
@@ -321,7 +323,7 @@ START_TEST(whose_limit_it_was)
 	run_to(0, 0, BARE_SLOT, 1, &chunk);
 	fp_store_rlx(&fp_segment_frame(b.seg, 0, 0)->limit, 900);
 	nest(0, 0, fp_parent(gen, BARE_SLOT), inner, &slot);
-	ck_assert_ptr_nonnull(fp_nest_push(b.seg, 0, 1));
+	ck_assert_ptr_nonnull(fp_nest_push(b.seg, 0, 1, &room));
 	run_to(0, 1, slot, 2, &chunk);
 	fp_store_rlx(&fp_segment_frame(b.seg, 0, 1)->limit, 500);
 	ck_assert_int_eq(die(0, FORKPOOL_ITEM_TIMED_OUT, passed), FP_RECOVERED_ITEM);

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What.  A list of tasks, in the order of their submission, that somebody waits for
+ * together.
+ *
+ * Usage.  Host threads, any number; freed by one when no other is in a call on it.
+ *
+ * Invariants.
+ * I1 There is room in the list before a task is submitted, so that none is lost.
+ * I2 Who waits takes the list away, and puts back what had not ended in time.
+ *
+ * Progress.  The lock is not held while anybody waits, but for a place in a full lane.
+ *
+ * If the owner dies: host threads don't die singly.
+ */
+#include "engine/group.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <forkpool.h>
+
+#include "engine/several.h"
+#include "os/sys.h"
+
+struct list {
+	struct member {
+		struct forkpool_job *job;
+		bool own;		/* nobody else has the handle */
+	} *members;
+	size_t n, room;
+};
+
+struct forkpool_group {
+	struct forkpool *pool;
+	pthread_mutex_t lock;
+	struct list list;
+};
+
+static int reserve(struct list *l, size_t more)
+{
+	size_t room = fp_max(l->n + more, 2 * l->room);
+	struct member *members;
+
+	if (l->n + more <= l->room)
+		return 0;
+	members = reallocarray(l->members, room, sizeof(*members));
+	if (!members)
+		return -ENOMEM;
+	l->members = members;
+	l->room = room;
+	return 0;
+}
+
+static int64_t submit_to(struct forkpool *pool, const struct fp_spec *s, struct forkpool_job **jobs)
+{
+	return pool->mode == FORKPOOL_INLINE ? fp_submit_inline(pool, s, jobs) : fp_submit(pool, s, jobs);
+}
+
+int64_t fp_group_submit(struct forkpool_group *g, struct forkpool *pool, const struct fp_spec *s,
+			struct forkpool_job **ret)
+{
+	struct forkpool_job **jobs = ret ? ret : calloc(s->count, sizeof(*jobs));
+	int64_t n, i;
+
+	if (!jobs)
+		return -ENOMEM;
+	n = g->pool == pool ? 0 : -EINVAL;
+	pthread_mutex_lock(&g->lock);
+	if (!n)
+		n = reserve(&g->list, s->count);
+	if (!n)
+		n = submit_to(pool, s, jobs);
+	for (i = 0; i < n; i++)
+		g->list.members[g->list.n++] = (struct member){ jobs[i], !ret };
+	pthread_mutex_unlock(&g->lock);
+	if (!ret)
+		free(jobs);
+	return n;
+}
+
+int forkpool_group_create(struct forkpool *pool, struct forkpool_group **ret)
+{
+	struct forkpool_group *g;
+	int err;
+
+	if (!pool || !ret || fp_pool_caller(pool) == FP_CALLER_CHILD)
+		return -EINVAL;
+	if (fp_pool_caller(pool) == FP_CALLER_WORKER)
+		return -EPERM;
+	g = calloc(1, sizeof(*g));
+	if (!g)
+		return -ENOMEM;
+	err = -pthread_mutex_init(&g->lock, NULL);
+	if (err) {
+		free(g);
+		return err;
+	}
+	g->pool = pool;
+	*ret = g;
+	return 0;
+}
+
+static struct list take(struct forkpool_group *g)
+{
+	struct list all;
+
+	pthread_mutex_lock(&g->lock);
+	all = g->list;
+	memset(&g->list, 0, sizeof(g->list));
+	pthread_mutex_unlock(&g->lock);
+	return all;
+}
+
+/* Before what has come meanwhile. */
+static void put_back(struct forkpool_group *g, struct list *l)
+{
+	pthread_mutex_lock(&g->lock);
+	if (!reserve(l, g->list.n)) {
+		if (g->list.n)
+			memcpy(l->members + l->n, g->list.members, g->list.n * sizeof(*l->members));
+		l->n += g->list.n;
+		free(g->list.members);
+		g->list = *l;
+		memset(l, 0, sizeof(*l));
+	}
+	pthread_mutex_unlock(&g->lock);
+}
+
+static void let_go(struct list *l)
+{
+	size_t i;
+
+	for (i = 0; i < l->n; i++)
+		if (l->members[i].own)
+			forkpool_job_free(l->members[i].job);
+	free(l->members);
+}
+
+/* A job that its holder has freed counts for nothing. */
+static int wait_all(struct list *l, int64_t deadline)
+{
+	int first = 0, result, err;
+	struct fp_any j;
+	size_t i;
+
+	for (i = 0; i < l->n; i++) {
+		if (fp_any_get(l->members[i].job, &j))
+			continue;
+		err = fp_any_wait(&j, deadline, &result);
+		fp_any_put(&j);
+		if (err == -ETIMEDOUT)
+			return err;
+		if (!err && !first)
+			first = result;
+	}
+	return first;
+}
+
+int forkpool_group_wait(struct forkpool_group *g, int64_t timeout)
+{
+	struct list all;
+	int err;
+
+	if (!g || timeout < -1)
+		return -EINVAL;
+	if (fp_self)
+		return -EPERM;
+	all = take(g);
+	err = wait_all(&all, timeout ? fp_deadline(timeout) : 0);
+	if (err == -ETIMEDOUT)
+		put_back(g, &all);
+	let_go(&all);
+	return err;
+}
+
+int forkpool_group_cancel(struct forkpool_group *g)
+{
+	size_t i;
+
+	if (!g)
+		return -EINVAL;
+	if (fp_self)
+		return -EPERM;
+	pthread_mutex_lock(&g->lock);
+	for (i = 0; i < g->list.n; i++)
+		forkpool_job_cancel(g->list.members[i].job);
+	pthread_mutex_unlock(&g->lock);
+	return 0;
+}
+
+void forkpool_group_free(struct forkpool_group *g)
+{
+	if (!g || fp_self)
+		return;
+	let_go(&g->list);
+	pthread_mutex_destroy(&g->lock);
+	free(g);
+}
