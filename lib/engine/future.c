@@ -43,8 +43,7 @@
 int fp_ref_get(const struct forkpool_job *job, struct fp_ref *ret)
 {
 	struct forkpool *pool = fp_handle_task(job, &ret->number, &ret->serial);
-	uint32_t page = ret->number / FP_PAGE_SLOTS;
-	struct fp_desk *desk = pool ? fp_desk_of(pool, page) : NULL;
+	struct fp_desk *desk = pool ? fp_desk_of(pool, ret->number / FP_PAGE_SLOTS) : NULL;
 
 	if (fp_unlikely(!desk)) {
 		/* A worker finds no desks but its own. */
@@ -293,7 +292,7 @@ static size_t each_unfinished(struct forkpool *pool, uint32_t *last,
 	size_t n = 0;
 	uint64_t w;
 
-	for (page = 1; page < pages && page < FP_TASK_PAGES; page++) {
+	for (page = 1; page < pages; page++) {
 		if (!fp_desk_of(pool, page))
 			continue;
 		for (i = 1; i < FP_PAGE_SLOTS; i++) {

@@ -106,14 +106,16 @@ static inline struct forkpool *find(uint64_t h, uint32_t *index, uint32_t *seria
 	uint64_t i = h >> 54;
 	struct forkpool *pool;
 
-	*index = (uint32_t)(h >> 22) & INDEX_MASK;
-	*serial = (uint32_t)h & SERIAL_MASK;
 	/* HANDLE-P4: of this generation, so what the place holds is this pool; pairs with HANDLE-P3. */
 	if (first_bits(i, fp_load_acq(&pools[i].gen)) >> 44 != h >> 44)
 		return NULL;
 	/* HANDLE-P5: the pool as it was made; pairs with HANDLE-P1. */
 	pool = fp_load_acq(&pools[i].pool);
-	return pool && fp_pool_caller(pool) != FP_CALLER_CHILD ? pool : NULL;
+	if (fp_unlikely(!pool || fp_pool_caller(pool) == FP_CALLER_CHILD))
+		return NULL;
+	*index = (uint32_t)(h >> 22) & INDEX_MASK;
+	*serial = (uint32_t)h & SERIAL_MASK;
+	return pool;
 }
 
 struct forkpool *fp_handle_find(const struct forkpool_job *job, uint32_t *index,

@@ -40,7 +40,7 @@ static bool is_number(const struct fp_crew *crew, uint32_t number)
 {
 	uint32_t page = number / FP_PAGE_SLOTS;
 
-	return page > 0 && page < FP_TASK_PAGES && number % FP_PAGE_SLOTS &&
+	return page > 0 && page < crew->seg.geo.pages && number % FP_PAGE_SLOTS &&
 	       page < fp_load_rlx(&crew->seg.ctl->task_pages) &&
 	       fp_load_rlx(fp_segment_owner(&crew->seg, page));
 }
@@ -170,7 +170,7 @@ static bool let_go(const struct fp_crew *crew, uint32_t number, uint32_t id)
 
 bool fp_salvage_children(const struct fp_crew *crew, uint32_t id)
 {
-	uint32_t pages = (uint32_t)fp_min(fp_load_rlx(&crew->seg.ctl->task_pages), FP_TASK_PAGES);
+	uint32_t pages = (uint32_t)fp_min(fp_load_rlx(&crew->seg.ctl->task_pages), crew->seg.geo.pages);
 	uint32_t page, i;
 	bool all = true;
 

@@ -16,8 +16,8 @@
  *	slot [FP_NESTED], for jobs of items, likewise, with [FP_NEST_WORDS]
  *	struct fp_frame [workers][FP_DEPTH], of which the first is not used
  *	struct fp_lane [FP_HOST_LANES + FP_PRIOS * workers]  single tasks (taskwords.h)
- *	owners [FP_TASK_PAGES]              whose page of slots it is
- *	pages [FP_TASK_PAGES]               of slots
+ *	owners [pages]                      whose page of slots it is
+ *	pages [pages]                       of slots
  *	the heap's words, for each unit of the arena (heapwords.h)
  *	arena
  *
@@ -459,6 +459,7 @@ struct fp_geometry {
 	uint32_t ids;			/* 1 + tops + own * workers + spares */
 	size_t worker_off, lot_off, slot_off, slot_stride;
 	size_t nest_off, nest_stride, frame_off;
+	uint32_t pages;			/* of slots for tasks */
 	size_t lane_off, owner_off, page_off;
 	size_t region_off, root_off, top_off;	/* inside a slot; the subs' words lie behind the tops' */
 	size_t heap_off;		/* the heap's words; known with the arena's size */

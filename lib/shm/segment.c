@@ -36,6 +36,8 @@
 #define OWN_SUBS	4u	/* sub-regions of a worker; half of it for very many */
 #define SPARES_BASE	64u
 #define SPARES_EACH	2u
+#define TASKS_SHARE	4u	/* of the largest file, at most, */
+#define PAGES_LEAST	64u	/* but so many pages at least */
 #define HOST_SLEEPERS	64u	/* threads of the host that sleep at the same time, where that takes room */
 
 static size_t place(size_t *end, size_t size)
@@ -44,6 +46,16 @@ static size_t place(size_t *end, size_t size)
 
 	*end = off + size;
 	return off;
+}
+
+/* Addresses for the slots of tasks: a part of what a file may have, where that is little. */
+static uint32_t pages_within_limit(void)
+{
+	struct rlimit lim;
+
+	if (fp_sys.getrlimit(RLIMIT_FSIZE, &lim))
+		return FP_TASK_PAGES;
+	return (uint32_t)fp_max(fp_min(lim.rlim_cur / TASKS_SHARE / FP_PAGE, FP_TASK_PAGES), PAGES_LEAST);
 }
 
 void fp_geometry_init(struct fp_geometry *geo, uint32_t workers)
@@ -79,8 +91,9 @@ void fp_geometry_init(struct fp_geometry *geo, uint32_t workers)
 	geo->lane_off = fp_round_up(end, FP_PAGE);
 	end = geo->lane_off + (FP_HOST_LANES + FP_PRIOS * (size_t)workers) * sizeof(struct fp_lane);
 	geo->owner_off = fp_round_up(end, FP_PAGE);
-	geo->page_off = fp_round_up(geo->owner_off + FP_TASK_PAGES * sizeof(fp_a32), FP_PAGE);
-	geo->ctl_size = geo->page_off + (size_t)FP_TASK_PAGES * FP_PAGE;
+	geo->pages = pages_within_limit();
+	geo->page_off = fp_round_up(geo->owner_off + geo->pages * sizeof(fp_a32), FP_PAGE);
+	geo->ctl_size = geo->page_off + (size_t)geo->pages * FP_PAGE;
 }
 
 size_t fp_arena_default(uint32_t workers)

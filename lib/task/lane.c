@@ -72,7 +72,7 @@ static uint32_t page_take(struct fp_producer *p)
 	uint32_t known = fp_load_rlx(&ctl->task_pages), nobody;
 	uint32_t page = known > SEEK_BACK ? known - SEEK_BACK : 1;
 
-	for (; page < FP_TASK_PAGES; page++) {
+	for (; page < p->seg->geo.pages; page++) {
 		if (page >= fp_load_rlx(&ctl->task_pages)) {
 			if (owner_room(p, page))
 				return 0;
@@ -314,9 +314,9 @@ static void adopt_page(struct fp_producer *p, uint32_t page)
 
 static void adopt(struct fp_producer *p)
 {
-	uint32_t pages = fp_load_rlx(&p->seg->ctl->task_pages), page;
+	uint32_t pages = (uint32_t)fp_min(fp_load_rlx(&p->seg->ctl->task_pages), p->seg->geo.pages), page;
 
-	for (page = 1; page < pages && page < FP_TASK_PAGES; page++)
+	for (page = 1; page < pages; page++)
 		if (fp_load_rlx(fp_segment_owner(p->seg, page)) == p->id + 1)
 			adopt_page(p, page);
 	if (p->home) {

@@ -157,7 +157,7 @@ static struct fp_elem elem_of(uint64_t parent)
 static bool in_bounds(const struct fp_segment *seg, const struct fp_elem *e)
 {
 	if (e->task)
-		return e->at / FP_PAGE_SLOTS > 0 &&
+		return e->at / FP_PAGE_SLOTS > 0 && e->at / FP_PAGE_SLOTS < seg->geo.pages &&
 		       e->at / FP_PAGE_SLOTS < fp_load_rlx(&seg->ctl->task_pages) &&
 		       e->at % FP_PAGE_SLOTS;
 	return e->at < FP_ALL_SLOTS;

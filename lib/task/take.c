@@ -43,7 +43,7 @@
 
 static bool is_page(const struct fp_segment *seg, uint32_t page)
 {
-	return page > 0 && page < FP_TASK_PAGES && page < fp_load_rlx(&seg->ctl->task_pages);
+	return page > 0 && page < seg->geo.pages && page < fp_load_rlx(&seg->ctl->task_pages);
 }
 
 static uint32_t next_of(const struct fp_segment *seg, uint32_t page)
