@@ -150,12 +150,14 @@ static int fill_far(struct forkpool *pool, struct fp_task *t, struct fp_future *
 	return 0;
 }
 
-static void fill_ext(struct fp_task *t, const struct fp_spec *s)
+static void fill_ext(struct fp_ctl *ctl, struct fp_task *t, const struct fp_spec *s)
 {
 	struct fp_task_ext *ext;
 
 	t->flags |= FP_TASK_EXT;
 	ext = fp_task_ext(t);
+	if ((s->timeout || s->deadline) && !fp_load_rlx(&ctl->limited))
+		fp_store_rlx(&ctl->limited, 1);
 	ext->timeout = s->timeout;
 	ext->deadline = s->deadline;
 	ext->parent = s->parent;
@@ -184,7 +186,7 @@ static int fill(struct forkpool *pool, const struct fp_place *at, const struct f
 	else
 		err = fill_far(pool, t, f, s, in);
 	if (!err && room != FP_TASK_ROOM)
-		fill_ext(t, s);
+		fill_ext(pool->crew.seg.ctl, t, s);
 	return err;
 }
 

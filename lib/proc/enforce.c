@@ -6,7 +6,8 @@
  *
  * Usage.  The host says which slots have a job with limits (FP_CMD_WATCH); a
  * worker that has published such a one says so in `nest_watched` and sends us a
- * SIGCHLD, for which we look.  In
+ * SIGCHLD, for which we look.  So does a worker that begins a task whose limit lies
+ * before our next look (`lookout`).  In
  * each turn fp_enforce_jobs(), then fp_enforce_worker() for each worker that
  * lives; both say when the next turn is due.  fp_enforce_kill() when the host
  * asks for it.
@@ -84,6 +85,27 @@ int64_t fp_enforce_jobs(const struct fp_crew *crew, struct fp_watched *watched, 
 				watched->slots[i] &= ~((uint64_t)1 << bit);
 			next = fp_earlier(next, look);
 		}
+	return next;
+}
+
+bool fp_enforce_tasks(const struct fp_crew *crew)
+{
+	return fp_load_rlx(&crew->seg.ctl->limited);
+}
+
+int64_t fp_enforce_plan(const struct fp_crew *crew, int64_t next)
+{
+	int64_t limit;
+	uint32_t id;
+
+	/* LIMIT-K2: before the look at the limits; who begins a task looks here after it has stored his; pairs with LIMIT-K1. */
+	fp_store_sc(&crew->seg.ctl->lookout, (uint64_t)next);
+	for (id = 0; id < crew->seg.geo.workers; id++) {
+		/* LIMIT-K3: after LIMIT-K2; pairs with LIMIT-B1. */
+		limit = (int64_t)fp_load_sc(&fp_segment_worker(&crew->seg, id)->limit);
+		if (limit > 0 && limit < next && fp_load_rlx(&fp_segment_worker(&crew->seg, id)->expired) != (uint64_t)limit)
+			next = limit;
+	}
 	return next;
 }
 

@@ -36,6 +36,12 @@ static inline bool fp_watched_any(const struct fp_watched *w)
  */
 int64_t fp_enforce_jobs(const struct fp_crew *crew, struct fp_watched *watched, int64_t now);
 
+/* Have there been tasks with limits?  Then all workers are looked at in each turn. */
+bool fp_enforce_tasks(const struct fp_crew *crew);
+
+/* Says when the next look will be, and returns when it must be: a worker may have begun a task since. */
+int64_t fp_enforce_plan(const struct fp_crew *crew, int64_t next);
+
 /* Looks at one worker and does what is due; when to look at it again. */
 int64_t fp_enforce_worker(const struct fp_crew *crew, uint32_t id, pid_t pid,
 			  struct fp_charge *charge, int64_t now);

@@ -441,6 +441,7 @@ static void settle(struct nursery *n, uint32_t id)
 		 settled_by(n, id) == child->chunks)
 		bad_death(n, child);
 	fp_store_rlx(&fp_segment_worker(&n->crew->seg, id)->base.intent, FP_INTENT_NONE);
+	fp_lanes_room(&n->crew->seg);
 	fp_wake_all(n->ctl, n->crew->seg.geo.workers);
 }
 
@@ -490,6 +491,7 @@ static void worker_stopped(struct nursery *n, uint32_t id)
 {
 	n->children[id].charge.stopped = fp_sys.clock();
 	fp_recover_stopped(n->crew, id);
+	fp_lanes_room(&n->crew->seg);
 	fp_idle_stopped(n->ctl, id);
 	fp_wake_all(n->ctl, n->crew->seg.geo.workers);
 }
@@ -595,7 +597,7 @@ static void obey(struct nursery *n)
 static int64_t enforce_limits(struct nursery *n, int64_t now)
 {
 	int64_t next = fp_enforce_jobs(n->crew, &n->watched, now), look;
-	bool any = fp_watched_any(&n->watched);
+	bool tasks = fp_enforce_tasks(n->crew), any = tasks || fp_watched_any(&n->watched);
 	struct child *child;
 	uint32_t id;
 
@@ -606,7 +608,7 @@ static int64_t enforce_limits(struct nursery *n, int64_t now)
 		look = fp_enforce_worker(n->crew, id, child->pid, &child->charge, now);
 		next = fp_earlier(next, look);
 	}
-	return next;
+	return tasks ? fp_enforce_plan(n->crew, next) : next;
 }
 
 /* Does what is due, and returns when the next is. */

@@ -30,13 +30,16 @@
 #include "task/take.h"
 
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdio_ext.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <forkpool.h>
 
 #include "os/sys.h"
+#include "sync/fence.h"
 #include "task/limit.h"
 
 /* ---- Cursors ---------------------------------------------------------------------------- */
@@ -229,6 +232,19 @@ static int call(struct fp_runner *r, struct fp_task *t)
 	return fp_task_call(t);
 }
 
+/* If its next look comes too late for the limit that was just stored. */
+static void tell_nursery(struct fp_runner *r)
+{
+	uint64_t limit = fp_load_rlx(&r->me->limit), lookout;
+
+	fp_fence_full();
+	/* LIMIT-K1: after the limit, by the fence; pairs with LIMIT-K2. */
+	lookout = fp_load_sc(&r->claimer.seg->ctl->lookout);
+	if (r->flush && (!lookout || lookout > limit))
+		/* To the nursery it is a reason to look, no more. */
+		fp_sys.kill(getppid(), SIGCHLD);
+}
+
 static int call_limited(struct fp_runner *r, struct fp_task *t, const struct fp_task_ext *ext,
 			int *outcome)
 {
@@ -239,6 +255,7 @@ static int call_limited(struct fp_runner *r, struct fp_task *t, const struct fp_
 		*outcome = FORKPOOL_ITEM_NOT_RUN;
 		return 0;
 	}
+	tell_nursery(r);
 	code = call(r, t);
 	fp_limit_end(&bounds);
 	return code;
