@@ -20,14 +20,18 @@ int forkpool_job_wait(struct forkpool_job *job, int64_t timeout)
 {
 	int err, result = 0;
 	struct fp_any j;
+	uint64_t w;
 
+	if (fp_likely(fp_handle_is_task(job) && !fp_ref_get(job, &j.task))) {
+		w = fp_future_word(&j.task);
+		if (fp_likely(w && fp_task_outcome(w) == FORKPOOL_ITEM_OK) && !fp_self)
+			return 0;
+	}
 	if (timeout < -1)
 		return -EINVAL;
 	err = take(job, &j);
 	if (err)
 		return err;
-	if (!j.map && fp_future_ended(&j.task, &result))
-		return result;
 	err = fp_any_wait(&j, timeout ? fp_deadline(timeout) : 0, &result);
 	fp_any_put(&j);
 	return err ? err : result;

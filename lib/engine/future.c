@@ -40,48 +40,16 @@
 
 /* ---- Handles -------------------------------------------------------------------------- */
 
-int fp_ref_get(const struct forkpool_job *job, struct fp_ref *ret)
+int fp_ref_none(const struct forkpool_job *job)
 {
-	struct forkpool *pool = fp_handle_task(job, &ret->number, &ret->serial);
-	struct fp_desk *desk = pool ? fp_desk_of(pool, ret->number / FP_PAGE_SLOTS) : NULL;
+	const struct forkpool *pool = fp_handle_is_task(job) ? fp_handle_pool(job) : NULL;
 
-	if (fp_unlikely(!desk)) {
-		/* A worker finds no desks but its own. */
-		return pool && fp_self && fp_self->crew->pool == pool ? -EDEADLK : -EINVAL;
-	}
-	ret->pool = pool;
-	ret->desk = desk;
-	ret->index = ret->number % FP_PAGE_SLOTS;
-	ret->future = &desk->futures[ret->index];
-	/* FUTURE-S1: the task as it was submitted; pairs with FUTURE-S2. */
-	if (!ret->serial || fp_load_acq(&ret->future->serial) != ret->serial)
-		return -EINVAL;
-	ret->gen = desk->home.gens[ret->index];
-	ret->task = fp_segment_task(&pool->crew.seg, ret->number);
-	return 0;
-}
-
-struct forkpool_job *fp_ref_make(struct forkpool *pool, const struct fp_place *at)
-{
-	struct fp_desk *desk = fp_container(at->home, struct fp_desk, home);
-	struct fp_future *f = &desk->futures[at->index];
-
-	f->last_serial = f->last_serial % FP_HANDLE_SERIALS + 1;
-	/* FUTURE-S2: from here on the handle is found; pairs with FUTURE-S1. */
-	fp_store_rel(&f->serial, f->last_serial);
-	return fp_handle_make_task(pool, at->number, f->last_serial);
+	/* A worker finds no desks but its own. */
+	return pool && fp_self && fp_self->crew->pool == pool &&
+	       !fp_desk_of(pool, fp_handle_index(job) / FP_PAGE_SLOTS) ? -EDEADLK : -EINVAL;
 }
 
 /* ---- Its end ---------------------------------------------------------------------------- */
-
-/* The word, if the task has ended; 0: not yet. */
-static uint64_t end_word(const struct fp_ref *r)
-{
-	/* TASK-E2: what the task left behind; pairs with TASK-D1. */
-	uint64_t w = fp_load_acq(&r->task->word);
-
-	return fp_task_state(w) == FP_TASK_DONE && fp_task_gen(w) == r->gen ? w : 0;
-}
 
 static int result_of(uint64_t w)
 {
@@ -100,14 +68,14 @@ static bool over(const struct fp_ref *r, int64_t deadline, int *result)
 
 	if (!fp_pool_over(r->pool) || fp_pool_await_end(r->pool, deadline))
 		return false;
-	w = end_word(r);
+	w = fp_future_word(r);
 	*result = w ? result_of(w) : fp_pool_end_error(r->pool);
 	return true;
 }
 
 bool fp_future_ended(const struct fp_ref *r, int *result)
 {
-	uint64_t w = end_word(r);
+	uint64_t w = fp_future_word(r);
 
 	if (fp_likely(w)) {
 		*result = result_of(w);
@@ -124,7 +92,7 @@ static bool spin_for(const struct fp_ref *r, int64_t spin)
 	int i;
 
 	for (i = 0; i < LOOKS; i++) {
-		if (end_word(r))
+		if (fp_future_word(r))
 			return true;
 		fp_pause();
 	}
@@ -133,7 +101,7 @@ static bool spin_for(const struct fp_ref *r, int64_t spin)
 	until = fp_deadline(spin);
 	do {
 		for (i = 0; i < LOOKS; i++) {
-			if (end_word(r))
+			if (fp_future_word(r))
 				return true;
 			fp_pause();
 		}
@@ -207,7 +175,7 @@ int fp_future_wait(const struct fp_ref *r, int64_t deadline, int *result)
 
 const void *fp_future_result(const struct fp_ref *r)
 {
-	uint64_t w = end_word(r);
+	uint64_t w = fp_future_word(r);
 
 	return w && fp_task_outcome(w) == FORKPOOL_ITEM_OK ? r->future->out : NULL;
 }
@@ -220,7 +188,7 @@ int fp_future_status(const struct fp_ref *r, struct forkpool_status *ret)
 
 	if (!fp_future_ended(r, &unused))
 		return -EAGAIN;
-	w = end_word(r);
+	w = fp_future_word(r);
 	*ret = (struct forkpool_status){ .outcome = w ? fp_task_outcome(w) : FORKPOOL_ITEM_CANCELLED };
 	if (!w)
 		return 0;
@@ -247,7 +215,7 @@ int fp_future_kill(const struct fp_ref *r)
 	if (r->pool->mode != FORKPOOL_PROCESSES)
 		return -ENOTSUP;
 	fp_future_cancel(r);
-	if (!end_word(r))
+	if (!fp_future_word(r))
 		fp_spawn_kill_task(&r->pool->spawn, r->number, r->gen);
 	return 0;
 }
@@ -272,7 +240,7 @@ void fp_future_free(const struct fp_ref *r)
 	/* FUTURE-S3: once; pairs with FUTURE-S1. */
 	if (!fp_cas_sc(&r->future->serial, &serial, 0))
 		return;
-	if (end_word(r) && fp_line_is_mine(r->pool, home->owner)) {
+	if (fp_future_word(r) && fp_line_is_mine(r->pool, home->owner)) {
 		fp_future_freed(home->owner->ctx, home, r->index);
 		fp_lane_give(home, r->index);
 		home->owner->used -= home->owner->used > 0;

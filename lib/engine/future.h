@@ -3,6 +3,9 @@
 #ifndef FP_ENGINE_FUTURE_H
 #define FP_ENGINE_FUTURE_H
 
+#include <errno.h>
+
+#include "engine/handle.h"
 #include "engine/lines.h"
 
 /* A task that a handle named; valid while the pool lives. */
@@ -14,11 +17,52 @@ struct fp_ref {
 	uint32_t index, number, gen, serial;
 };
 
+/* Why a handle names no task that the caller may ask for. */
+int fp_ref_none(const struct forkpool_job *job);
+
 /* The task of a handle: 0; -EINVAL: there is none; -EDEADLK: it is not the caller's to ask for. */
-int fp_ref_get(const struct forkpool_job *job, struct fp_ref *ret);
+static inline int fp_ref_get(const struct forkpool_job *job, struct fp_ref *ret)
+{
+	struct forkpool *pool = fp_likely(fp_handle_is_task(job)) ? fp_handle_pool(job) : NULL;
+	uint32_t number = fp_handle_index(job);
+	struct fp_desk *desk = fp_likely(pool) ? fp_desk_of(pool, number / FP_PAGE_SLOTS) : NULL;
+
+	if (fp_unlikely(!desk))
+		return fp_ref_none(job);
+	ret->pool = pool;
+	ret->desk = desk;
+	ret->number = number;
+	ret->serial = fp_handle_serial_of(job);
+	ret->index = number % FP_PAGE_SLOTS;
+	ret->future = &desk->futures[ret->index];
+	/* FUTURE-S1: the task as it was submitted; pairs with FUTURE-S2. */
+	if (fp_unlikely(fp_load_acq(&ret->future->serial) != ret->serial || !ret->serial))
+		return -EINVAL;
+	ret->gen = desk->home.gens[ret->index];
+	ret->task = fp_segment_task(&pool->crew.seg, number);
+	return 0;
+}
 
 /* The job of a task that was just submitted. */
-struct forkpool_job *fp_ref_make(struct forkpool *pool, const struct fp_place *at);
+static inline struct forkpool_job *fp_ref_make(struct forkpool *pool, const struct fp_place *at)
+{
+	struct fp_desk *desk = fp_container(at->home, struct fp_desk, home);
+	struct fp_future *f = &desk->futures[at->index];
+
+	f->last_serial = f->last_serial % FP_HANDLE_SERIALS + 1;
+	/* FUTURE-S2: from here on the handle is found; pairs with FUTURE-S1. */
+	fp_store_rel(&f->serial, f->last_serial);
+	return fp_handle_make_task(pool, at->number, f->last_serial);
+}
+
+/* The task's word, if it has ended; 0: not yet. */
+static inline uint64_t fp_future_word(const struct fp_ref *r)
+{
+	/* TASK-E2: what the task left behind; pairs with TASK-D1. */
+	uint64_t w = fp_load_acq(&r->task->word);
+
+	return fp_task_state(w) == FP_TASK_DONE && fp_task_gen(w) == r->gen ? w : 0;
+}
 
 /* Has it ended?  *result is then what a wait returns. */
 bool fp_future_ended(const struct fp_ref *r, int *result);

@@ -23,38 +23,36 @@
 
 #include <forkpool.h>
 
-#define POOLS		1024u
 #define GEN_MASK	((uint64_t)0x3ff)
-#define SERIAL_MASK	FP_HANDLE_SERIALS
-#define INDEX_MASK	(((uint32_t)1 << 21) - 1)
-#define TASK		((uint64_t)1 << 43)
 
-static struct {
-	fp_a64 gen;
-	struct forkpool *_Atomic pool;
-} pools[POOLS];
+struct fp_handle_entry fp_handles[FP_HANDLE_POOLS];
 
+static fp_a64 gens[FP_HANDLE_POOLS];
 static fp_a32 next_pool, last_serial;
 
+/* Not 0, so that NULL names no pool. */
 static uint64_t first_bits(uint64_t entry, uint64_t gen)
 {
-	/* Not 0, so that NULL names no pool. */
-	return entry << 54 | (gen % GEN_MASK + 1) << 44;
+	return entry << 10 | (gen % GEN_MASK + 1);
 }
 
 int fp_handle_add(struct forkpool *pool)
 {
 	struct forkpool *none;
 	uint32_t i, n;
+	uint64_t first;
 
-	for (n = 0; n < POOLS; n++) {
+	for (n = 0; n < FP_HANDLE_POOLS; n++) {
 		/* HANDLE-N1: only spreads the entries; pairs with HANDLE-N1. */
-		i = fp_add_sc(&next_pool, 1) % POOLS;
+		i = fp_add_sc(&next_pool, 1) % FP_HANDLE_POOLS;
 		none = NULL;
 		/* HANDLE-P1: takes the entry with the generation that its last pool left; pairs with HANDLE-P2. */
-		if (!fp_cas_sc(&pools[i].pool, &none, pool))
+		if (!fp_cas_sc(&fp_handles[i].pool, &none, pool))
 			continue;
-		pool->handle = first_bits(i, fp_load_rlx(&pools[i].gen));
+		first = first_bits(i, fp_load_rlx(&gens[i]));
+		/* HANDLE-P6: the pool before it; pairs with HANDLE-P4. */
+		fp_store_rel(&fp_handles[i].first, first);
+		pool->handle = first << 44;
 		return 0;
 	}
 	return -EMFILE;
@@ -67,9 +65,10 @@ void fp_handle_remove(struct forkpool *pool)
 	if (!pool->handle)
 		return;
 	/* HANDLE-P3: before the place is free for another pool; pairs with HANDLE-P4. */
-	fp_add_sc(&pools[i].gen, 1);
+	fp_store_sc(&fp_handles[i].first, 0);
+	fp_store_rlx(&gens[i], fp_load_rlx(&gens[i]) + 1);
 	/* HANDLE-P2: pairs with HANDLE-P1. */
-	fp_store_rel(&pools[i].pool, NULL);
+	fp_store_rel(&fp_handles[i].pool, NULL);
 	pool->handle = 0;
 }
 
@@ -79,14 +78,9 @@ uint32_t fp_handle_serial(void)
 
 	do
 		/* HANDLE-N2: each number once; pairs with HANDLE-N2. */
-		serial = (fp_add_sc(&last_serial, 1) + 1) & SERIAL_MASK;
+		serial = (fp_add_sc(&last_serial, 1) + 1) & FP_HANDLE_SERIALS;
 	while (!serial);
 	return serial;
-}
-
-bool fp_handle_is_task(const struct forkpool_job *job)
-{
-	return (uintptr_t)job & TASK;
 }
 
 struct forkpool_job *fp_handle_make(const struct forkpool *pool, uint32_t index,
@@ -95,37 +89,14 @@ struct forkpool_job *fp_handle_make(const struct forkpool *pool, uint32_t index,
 	return (struct forkpool_job *)(uintptr_t)(pool->handle | (uint64_t)index << 22 | serial);
 }
 
-struct forkpool_job *fp_handle_make_task(const struct forkpool *pool, uint32_t number,
-					 uint32_t serial)
-{
-	return (struct forkpool_job *)(uintptr_t)(pool->handle | TASK | (uint64_t)number << 22 | serial);
-}
-
-static inline struct forkpool *find(uint64_t h, uint32_t *index, uint32_t *serial)
-{
-	uint64_t i = h >> 54;
-	struct forkpool *pool;
-
-	/* HANDLE-P4: of this generation, so what the place holds is this pool; pairs with HANDLE-P3. */
-	if (first_bits(i, fp_load_acq(&pools[i].gen)) >> 44 != h >> 44)
-		return NULL;
-	/* HANDLE-P5: the pool as it was made; pairs with HANDLE-P1. */
-	pool = fp_load_acq(&pools[i].pool);
-	if (fp_unlikely(!pool || fp_pool_caller(pool) == FP_CALLER_CHILD))
-		return NULL;
-	*index = (uint32_t)(h >> 22) & INDEX_MASK;
-	*serial = (uint32_t)h & SERIAL_MASK;
-	return pool;
-}
-
 struct forkpool *fp_handle_find(const struct forkpool_job *job, uint32_t *index,
 				uint32_t *serial)
 {
-	return fp_handle_is_task(job) ? NULL : find((uintptr_t)job, index, serial);
-}
+	struct forkpool *pool = fp_handle_is_task(job) ? NULL : fp_handle_pool(job);
 
-struct forkpool *fp_handle_task(const struct forkpool_job *job, uint32_t *number,
-				uint32_t *serial)
-{
-	return fp_handle_is_task(job) ? find((uintptr_t)job, number, serial) : NULL;
+	if (!pool)
+		return NULL;
+	*index = fp_handle_index(job);
+	*serial = fp_handle_serial_of(job);
+	return pool;
 }

@@ -8,6 +8,16 @@
 #define FP_HANDLE_JOBS		((uint32_t)1 << 20)	/* jobs of maps of a pool that have not been freed */
 #define FP_HANDLE_SERIALS	(((uint32_t)1 << 22) - 1)	/* from 1 on */
 
+/* A place in the table of this process's pools. */
+struct fp_handle_entry {
+	fp_a64 first;			/* what handles of its jobs begin with; 0 = no pool */
+	struct forkpool *_Atomic pool;
+};
+
+#define FP_HANDLE_POOLS		1024u
+#define FP_HANDLE_TASK		((uint64_t)1 << 43)
+extern struct fp_handle_entry fp_handles[FP_HANDLE_POOLS];
+
 /* Enters a pool, so that handles of its jobs are found; -EMFILE: too many pools. */
 int fp_handle_add(struct forkpool *pool);
 
@@ -28,10 +38,41 @@ struct forkpool *fp_handle_find(const struct forkpool_job *job, uint32_t *index,
 				uint32_t *serial);
 
 /* The same for single tasks, whose index is their slot's number. */
-struct forkpool_job *fp_handle_make_task(const struct forkpool *pool, uint32_t number,
-					 uint32_t serial);
-struct forkpool *fp_handle_task(const struct forkpool_job *job, uint32_t *number,
-				uint32_t *serial);
-bool fp_handle_is_task(const struct forkpool_job *job);
+static inline bool fp_handle_is_task(const struct forkpool_job *job)
+{
+	return (uintptr_t)job & FP_HANDLE_TASK;
+}
+
+static inline struct forkpool_job *fp_handle_make_task(const struct forkpool *pool, uint32_t number,
+						       uint32_t serial)
+{
+	return (struct forkpool_job *)(uintptr_t)(pool->handle | FP_HANDLE_TASK |
+						  (uint64_t)number << 22 | serial);
+}
+
+static inline uint32_t fp_handle_index(const struct forkpool_job *job)
+{
+	return (uint32_t)((uintptr_t)job >> 22) & (((uint32_t)1 << 21) - 1);
+}
+
+static inline uint32_t fp_handle_serial_of(const struct forkpool_job *job)
+{
+	return (uint32_t)(uintptr_t)job & FP_HANDLE_SERIALS;
+}
+
+/* The pool that a handle names, of whatever kind; NULL as above. */
+static inline struct forkpool *fp_handle_pool(const struct forkpool_job *job)
+{
+	uint64_t h = (uintptr_t)job;
+	const struct fp_handle_entry *e = &fp_handles[h >> 54];
+	struct forkpool *pool;
+
+	/* HANDLE-P4: of this generation, so what the place holds is this pool; pairs with HANDLE-P3. */
+	if (fp_unlikely(fp_load_acq(&e->first) != h >> 44 || !h))
+		return NULL;
+	/* HANDLE-P5: the pool as it was made; pairs with HANDLE-P1. */
+	pool = fp_load_acq(&e->pool);
+	return fp_likely(pool && fp_pool_caller(pool) != FP_CALLER_CHILD) ? pool : NULL;
+}
 
 #endif

@@ -55,7 +55,7 @@ int fp_lines_create(struct forkpool *pool, uint32_t depth)
 		free(l);
 		return err;
 	}
-	l->desks = p;
+	pool->desks = p;
 	l->serial = fp_serial_next();
 	l->depth = depth;
 	l->next_id = FP_PRIOS;
@@ -91,8 +91,8 @@ void fp_lines_destroy(struct forkpool *pool)
 	for (i = 0; i < FP_PRIOS; i++)
 		line_free(l->shared[i]);
 	for (i = 0; i < fp_min(l->desks_used, FP_TASK_PAGES); i++)
-		free(fp_load_rlx(&l->desks[i]));
-	fp_sys.unmap((void *)l->desks, DESKS_SIZE);
+		free(fp_load_rlx(&pool->desks[i]));
+	fp_sys.unmap((void *)pool->desks, DESKS_SIZE);
 	pthread_mutex_destroy(&l->lock);
 	free(l);
 	pool->lines = NULL;
@@ -103,7 +103,8 @@ void fp_lines_destroy(struct forkpool *pool)
 static struct fp_home *desk_new(void *ctx, uint32_t page)
 {
 	struct fp_line *line = ctx;
-	struct fp_lines *l = line->pool->lines;
+	struct forkpool *pool = line->pool;
+	struct fp_lines *l = pool->lines;
 	struct fp_desk *desk = calloc(1, sizeof(*desk));
 	uint32_t was = fp_load_rlx(&l->desks_used);
 
@@ -113,7 +114,7 @@ static struct fp_home *desk_new(void *ctx, uint32_t page)
 	while (was < page + 1 && !fp_cas_sc(&l->desks_used, &was, page + 1))
 		;
 	/* DESK-D2: pairs with DESK-D1. */
-	fp_store_rel(&l->desks[page], desk);
+	fp_store_rel(&pool->desks[page], desk);
 	return &desk->home;
 }
 

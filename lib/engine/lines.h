@@ -39,7 +39,6 @@ struct fp_lines {
 	uint32_t next_id;		/* host lanes that were handed out */
 	struct fp_submitter *list;
 	struct fp_line *shared[FP_PRIOS];
-	struct fp_desk *_Atomic *desks;	/* by page */
 	fp_a32 desks_used;		/* none from here on */
 	uint32_t depth;			/* unfinished tasks of a line */
 };
@@ -63,7 +62,7 @@ bool fp_line_is_mine(const struct forkpool *pool, const struct fp_producer *p);
 static inline struct fp_desk *fp_desk_of(const struct forkpool *pool, uint32_t page)
 {
 	/* DESK-D1: the desk as it was made; pairs with DESK-D2. */
-	return page < FP_TASK_PAGES ? fp_load_acq(&pool->lines->desks[page]) : NULL;
+	return page < FP_TASK_PAGES ? fp_load_acq(&pool->desks[page]) : NULL;
 }
 
 /* For each line of this process, under the lock. */

@@ -167,13 +167,56 @@ static void fill_ext(struct fp_ctl *ctl, struct fp_task *t, const struct fp_spec
 	ext->frame = s->frame;
 }
 
-static int fill(struct forkpool *pool, const struct fp_place *at, const struct fp_spec *s, const void *in)
+/* The common one: nothing but in and out, which fit. */
+static bool is_small(const struct fp_spec *s)
 {
-	struct fp_future *f = &fp_container(at->home, struct fp_desk, home)->futures[at->index];
-	struct fp_task *t = at->task;
+	return (s->in_size | s->out_size) <= FP_TASK_ROOM / 2 - 16 && !s->arg_size && !s->parent &&
+	       !s->retries && !(s->timeout | s->deadline);
+}
+
+static inline void copy_in(void *to, const void *from, size_t size)
+{
+	/* Sizes that need no call. */
+	if (size == 16)
+		memcpy(to, from, 16);
+	else if (size == 8)
+		memcpy(to, from, 8);
+	else
+		memcpy(to, from, size);
+}
+
+static inline void fill_small(struct fp_task *t, struct fp_future *f, const struct fp_spec *s, const void *in)
+{
+	size_t out = fp_round_up(s->in_size, s->out_size < 16 ? 8 : 16);
+
+	t->arg = s->arg;
+	t->in_at = s->in_size ? (uint8_t)offsetof(struct fp_task, room) : 0;
+	t->out_at = s->out_size ? (uint8_t)(offsetof(struct fp_task, room) + out) : 0;
+	f->out = s->out_size ? t->room + out : NULL;
+	if (s->in_size)
+		copy_in(t->room, in, s->in_size);
+}
+
+static int fill_large(struct forkpool *pool, struct fp_task *t, struct fp_future *f,
+		      const struct fp_spec *s, const void *in)
+{
 	const struct places p = places_for(s, 16);
 	size_t room = room_of(s);
 	int err = 0;
+
+	if (p.end <= room && s->in_size <= room && s->out_size <= room && s->arg_size <= room)
+		fill_near(t, f, s, &p, in);
+	else
+		err = fill_far(pool, t, f, s, in);
+	if (!err && room != FP_TASK_ROOM)
+		fill_ext(pool->crew.seg.ctl, t, s);
+	return err;
+}
+
+static inline int fill(struct forkpool *pool, const struct fp_place *at, const struct fp_spec *s, const void *in)
+{
+	struct fp_future *f = &fp_container(at->home, struct fp_desk, home)->futures[at->index];
+	struct fp_task *t = at->task;
 
 	t->fn = s->fn;
 	t->flags = 0;
@@ -181,13 +224,10 @@ static int fill(struct forkpool *pool, const struct fp_place *at, const struct f
 	f->deadline = s->deadline;
 	f->on_done = s->on_done;
 	f->user = s->user;
-	if (fp_likely(p.end <= room && s->in_size <= room && s->out_size <= room && s->arg_size <= room))
-		fill_near(t, f, s, &p, in);
-	else
-		err = fill_far(pool, t, f, s, in);
-	if (!err && room != FP_TASK_ROOM)
-		fill_ext(pool->crew.seg.ctl, t, s);
-	return err;
+	if (fp_unlikely(!is_small(s)))
+		return fill_large(pool, t, f, s, in);
+	fill_small(t, f, s, in);
+	return 0;
 }
 
 /* ---- Room ------------------------------------------------------------------------------------- */

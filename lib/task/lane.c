@@ -132,11 +132,6 @@ static bool has_ended(uint64_t word)
 	return fp_task_state(word) == FP_TASK_DONE || fp_task_state(word) == FP_TASK_FREE;
 }
 
-void fp_lane_give(struct fp_home *h, uint32_t index)
-{
-	h->free |= (uint32_t)1 << index;
-}
-
 /* Takes back the places of tasks that were given up and have ended. */
 static void collect(struct fp_producer *p, struct fp_home *h)
 {
@@ -229,7 +224,7 @@ static int next_page(struct fp_producer *p)
 	return add_page(p);
 }
 
-int fp_lane_place(struct fp_producer *p, struct fp_place *ret)
+int fp_lane_search(struct fp_producer *p, struct fp_place *ret)
 {
 	struct fp_home *h = p->home;
 	uint32_t left, i;
@@ -249,28 +244,8 @@ int fp_lane_place(struct fp_producer *p, struct fp_place *ret)
 		}
 		h = p->home;
 	}
-	h->free &= ~((uint32_t)1 << i);
-	ret->home = h;
-	ret->index = i;
-	ret->number = h->page * FP_PAGE_SLOTS + i;
-	ret->task = fp_segment_task(p->seg, ret->number);
-	ret->visit = p->visit;
-	h->gens[i] = (h->gens[i] + 1) & FP_TASK_GEN_MASK;
-	ret->gen = h->gens[i];
-	p->used++;
+	fp_lane_use(p, h, ret);
 	return 0;
-}
-
-void fp_lane_ready(const struct fp_place *at)
-{
-	/* TASK-R1: the task as filled in; pairs with TASK-C1. */
-	fp_store_rel(&at->task->word, fp_task_word(at->gen, FP_TASK_READY, 0, 0));
-}
-
-void fp_lane_show(const struct fp_place *at)
-{
-	/* TASK-T3: as TASK-T1; pairs with TASK-T2. */
-	fp_store_rel(&at->task->turn, at->visit);
 }
 
 /* ---- Counting ----------------------------------------------------------------------------------- */

@@ -52,17 +52,52 @@ struct fp_place {
  */
 int fp_lane_open(struct fp_producer *p);
 
+/* The same where the next slot will not do. */
+int fp_lane_search(struct fp_producer *p, struct fp_place *ret);
+
+static inline void fp_lane_use(struct fp_producer *p, struct fp_home *h, struct fp_place *ret)
+{
+	uint32_t i = p->index;
+
+	h->free &= ~((uint32_t)1 << i);
+	ret->home = h;
+	ret->index = i;
+	ret->number = h->page * FP_PAGE_SLOTS + i;
+	ret->task = fp_segment_task(p->seg, ret->number);
+	ret->visit = p->visit;
+	ret->gen = h->gens[i] = (h->gens[i] + 1) & FP_TASK_GEN_MASK;
+	p->used++;
+}
+
 /* Finds a place for a task.  0; -ENOMEM: no page is to be had. */
-int fp_lane_place(struct fp_producer *p, struct fp_place *ret);
+static inline int fp_lane_place(struct fp_producer *p, struct fp_place *ret)
+{
+	if (fp_unlikely(p->index + 1 >= FP_PAGE_SLOTS || !(p->home->free >> (p->index + 1) & 1)))
+		return fp_lane_search(p, ret);
+	p->index++;
+	fp_lane_use(p, p->home, ret);
+	return 0;
+}
 
 /* READY; nobody sees it before fp_lane_show(). */
-void fp_lane_ready(const struct fp_place *at);
+static inline void fp_lane_ready(const struct fp_place *at)
+{
+	/* TASK-R1: the task as filled in; pairs with TASK-C1. */
+	fp_store_rel(&at->task->word, fp_task_word(at->gen, FP_TASK_READY, 0, 0));
+}
 
 /* Workers find it from now on, if they find those before it in its lane. */
-void fp_lane_show(const struct fp_place *at);
+static inline void fp_lane_show(const struct fp_place *at)
+{
+	/* TASK-T3: as TASK-T1; pairs with TASK-T2. */
+	fp_store_rel(&at->task->turn, at->visit);
+}
 
 /* The place is free again: its task has ended, or was never ready.  By the submitter. */
-void fp_lane_give(struct fp_home *home, uint32_t index);
+static inline void fp_lane_give(struct fp_home *home, uint32_t index)
+{
+	home->free |= (uint32_t)1 << index;
+}
 
 /* Counts what has not ended, which `used` may exceed. */
 void fp_lane_count(struct fp_producer *p);
