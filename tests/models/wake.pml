@@ -66,6 +66,8 @@
 #define NO_HEAVY		12	/* a worker does not fence between the bit and the last look */
 #define EARLY_RECHECK		13	/* ... and looks before it sets the bit */
 #define NO_MORE			14	/* who has found something does not look for more */
+#define MORE_FIRST		15	/* ... or looks before it clears its bit */
+#define COUNT_UNFENCED		16	/* the host counts lookers without a fence */
 #define STOPPED_KEPT		17	/* the nursery leaves the bits of the stopped set */
 
 #define NU	(UNITS + SPL)
@@ -84,7 +86,7 @@ byte unit[2];
 byte jgen, jst = DONE;
 bool waiter;
 byte moved = (1 << W) - 1;				/* whose event moved on since he read it */
-bool buf;
+byte buf;
 byte hungry, asleep;
 byte iu[W], ig[W];			/* intent */
 
@@ -115,8 +117,9 @@ byte completions;
 #endif
 
 /* The host's store becomes visible. */
-#define FLUSH	if :: buf -> buf = 0; unit[0] = UW(jgen + 1, FREE, 0); \
-			unit[1] = UW(jgen + 1, (UNITS > 1 -> FREE : NONE), 0); \
+#define FLUSH	if :: buf == 2 -> buf = 0; unit[1] = UW(jgen, FREE, 0) \
+		   :: buf == 1 -> buf = 0; unit[0] = UW(jgen + 1, FREE, 0); \
+			unit[1] = UW(jgen + 1, (UNITS > 1 && !MEET -> FREE : NONE), 0); \
 			jgen++; jst = RUN; waiter = 0 \
 		   :: else fi
 
@@ -180,6 +183,12 @@ awake:	S( asleep = asleep & ~BIT(id); moved = moved | BIT(id); goto seek );
 
 unpark:	S( asleep = asleep & ~BIT(id); moved = moved | BIT(id) );
 found:
+#if M == MORE_FIRST
+	S( x = (WORK -> 1 : 0) );
+	S( hungry = hungry & ~BIT(id) );
+	S( if :: x != 0 && LOOKERS == 0 -> x = asleep :: else -> x = 0 fi );
+	WAKE_ONE;
+#else
 	S( hungry = hungry & ~BIT(id) );
 #if M != NO_MORE
 	S( x = asleep );
@@ -187,6 +196,7 @@ found:
 	S( if :: WORK -> skip :: else -> x = 0 fi );
 	S( if :: x != 0 -> x = asleep :: else fi );
 	WAKE_ONE;
+#endif
 #endif
 
 work:
@@ -201,7 +211,7 @@ work:
 #endif
 #if MEET
 	do
-	:: atomic { LIVE && (i == 1 || UST(unit[1]) != FREE || jgen != g) -> break }
+	:: atomic { LIVE && (i == 1 || UST(unit[1]) > FREE || jgen != g) -> break }
 	:: KILL
 	od;
 #endif
@@ -269,11 +279,34 @@ end:	atomic {
 died:	skip
 }
 
+#if M == EARLY_LOOK
+#define STORE_AND_LOOK(n)	x = asleep; buf = n
+#else
+#define STORE_AND_LOOK(n)	buf = n; x = asleep
+#endif
+#if M == COUNT_UNFENCED
+#define FENCE	skip
+#else
+#define FENCE	atomic { FLUSH }
+#endif
+
+/* To ask for a wake-up, or to publish more, comes after all stores before it. */
+#define PUBLISH(n) \
+		STORE_AND_LOOK(n); \
+		if \
+		:: x -> \
+			FENCE; \
+			if :: COUNT(LOOKERS) < (MEET -> 1 : UNITS) -> x = asleep :: else -> x = 0 fi; \
+			WAKE_ONE \
+		:: else \
+		fi; \
+		atomic { FLUSH }
+
 /* The store buffer drains when it likes. */
 active proctype drain()
 {
 	do
-	:: atomic { buf -> FLUSH }
+	:: atomic { buf != 0 -> FLUSH }
 	:: atomic { fin -> break }
 	od
 }
@@ -284,22 +317,10 @@ active proctype host()
 
 	do
 	:: jgen < JOBS ->
-#if M == EARLY_LOOK
-		x = asleep;
+		PUBLISH(1);
+#if MEET
+		PUBLISH(2);
 #endif
-		buf = 1;
-#if M != EARLY_LOOK
-		x = asleep;
-#endif
-		if
-		:: x ->
-			atomic { FLUSH };
-			if :: COUNT(LOOKERS) < UNITS -> x = asleep :: else -> x = 0 fi;
-			WAKE_ONE
-		:: else
-		fi;
-		/* To ask for a wake-up is a swap. */
-		atomic { FLUSH };
 		/* Wait. */
 		do
 		:: atomic { jst == DONE -> break }
