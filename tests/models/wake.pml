@@ -18,8 +18,9 @@
  * The host's publication is a plain store: `buf` says that it is not visible yet.
  * It becomes so at any time, at a fence of the host's, and at membarrier(2) by a
  * worker that is about to sleep.  The host wakes one at most, and nobody where
- * there are as many lookers as units; MEET=1: who runs unit 0 waits until
- * somebody runs unit 1, as if its item took for ever.
+ * there are as many lookers as units.  MEET=1: the units are published one
+ * after the other, one looker is enough to wake nobody, and who runs unit 0 waits
+ * until somebody runs unit 1, as if its item took for ever.
  *
  * -D: W workers, JOBS, UNITS a job, SPL, CB kills, SB stops, BACKOFF=1 an id is
  * not used again after a death (as when crash loops are slowed down), M mutant.
