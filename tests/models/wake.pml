@@ -3,17 +3,24 @@
  * Parking and waking: no wake-up is lost, with workers that are killed or
  * stopped between any two steps.  doc/design/model.md says what is checked;
  * `run` runs it.  Memory is sequentially consistent here, as the code is where
- * two sides must see each other.
+ * two sides must see each other, but for the host's store.
  *
  * The claim log is abstract: a job has UNITS units of work, each one word
  * {gen, state, owner}, claimed by a swap; the owner of unit 0 may publish a
  * late unit while somebody is hungry (SPL=1), as a split does.  The intent is
  * the unit last claimed.
  *
- * The kernel: `queue` has who sleeps on the event word.  A wake-up takes any
- * sleeper.  A stopped sleeper stays in the queue, and so may eat a wake-up,
- * until it has left it, and only then its stop is reported; when continued it
- * tries the wait again.
+ * Each worker sleeps on an event of its own: `moved` has those whose event moved
+ * on since they read it, `queue` those asleep in the kernel.  Who wakes takes the
+ * bit away, raises the event, wakes: a step each.  Who is stopped leaves the queue,
+ * and only then its stop is reported; when continued it tries the wait again.
+ *
+ * The host's publication is a plain store: `buf` says that it is not visible yet.
+ * It becomes so at any time, at a fence of the host's, and at membarrier(2) by a
+ * worker that is about to sleep.  The host wakes one at most, and nobody where
+ * there are as many lookers as units.  MEET=1: the units are published one
+ * after the other, one looker is enough to wake nobody, and who runs unit 0 waits
+ * until somebody runs unit 1, as if its item took for ever.
  *
  * -D: W workers, JOBS, UNITS a job, SPL, CB kills, SB stops, BACKOFF=1 an id is
  * not used again after a death (as when crash loops are slowed down), M mutant.
@@ -42,10 +49,13 @@
 #ifndef BACKOFF
 #define BACKOFF 0
 #endif
+#ifndef MEET
+#define MEET 0
+#endif
 
 #define NO_BROADCAST		1	/* the nursery wakes nobody after a death */
 #define NO_STOP_BROADCAST	2	/* ... after a stop */
-#define NO_RECHECK		3	/* no look for work between the bit and the wait */
+#define NO_RECHECK		3	/* a worker sleeps without a last look */
 #define NO_COMPLETER_WAKE	4	/* the nursery does not wake the host for a completer that died */
 #define NO_STOP_WALK		5	/* ... nor for one that was stopped */
 #define EARLY_BROADCAST		6	/* the nursery wakes before it has put the rest back */
@@ -53,7 +63,13 @@
 #define LATE_EVENT		8	/* a worker loads the event counter after its second look */
 #define EARLY_LOOK		9	/* the host looks at the sleepers before it publishes */
 #define BLIND_WAITER		10	/* the host sleeps without setting WAITER */
-#define BITS_KEPT		11	/* the nursery leaves the bits of the dead set (harmless) */
+#define BITS_KEPT		11	/* the nursery leaves the bits of the dead set */
+#define NO_HEAVY		12	/* a worker does not fence between the bit and the last look */
+#define EARLY_RECHECK		13	/* ... and looks before it sets the bit */
+#define NO_MORE			14	/* who has found something does not look for more */
+#define MORE_FIRST		15	/* ... or looks before it clears its bit */
+#define COUNT_UNFENCED		16	/* the host counts lookers without a fence */
+#define STOPPED_KEPT		17	/* the nursery leaves the bits of the stopped set */
 
 #define NU	(UNITS + SPL)
 #define NONE	0
@@ -70,11 +86,12 @@
 byte unit[2];
 byte jgen, jst = DONE;
 bool waiter;
-byte moved = (1 << W) - 1;				/* who loaded the event counter before it moved on */
+byte moved = (1 << W) - 1;				/* whose event moved on since he read it */
+byte buf;
 byte hungry, asleep;
 byte iu[W], ig[W];			/* intent */
 
-byte queue;				/* asleep in the kernel, on ec */
+byte queue;				/* asleep in the kernel, each on his event */
 bool hqueue;				/* the host, on the job word */
 byte fz, dead, gone, settling, rep, cb = CB, sb = SB;
 bool fin;
@@ -100,60 +117,62 @@ byte completions;
 #define ALLDONE(g)	(unit[0] == UW(g, DONE, 0) && unit[1] == UW(g, DONE, 0))
 #endif
 
-/* futex wake of one sleeper, whichever */
-#define WAKE_ONE \
-	if :: queue & 1 -> queue = queue & ~1 \
-	   :: queue & 2 -> queue = queue & ~2 \
-	   :: queue & 4 -> queue = queue & ~4 \
-	   :: queue == 0 -> skip fi
+/* The host's store becomes visible. */
+#define FLUSH	if :: buf == 2 -> buf = 0; unit[1] = UW(jgen, FREE, 0) \
+		   :: buf == 1 -> buf = 0; unit[0] = UW(jgen + 1, FREE, 0); \
+			unit[1] = UW(jgen + 1, (UNITS > 1 && !MEET -> FREE : NONE), 0); \
+			jgen++; jst = RUN; waiter = 0 \
+		   :: else fi
 
-/* After publishing n units: wake as many as sleep and have work. */
 #if M == NO_EVENT
-#define COUNT	skip
+#define RAISE(v)	skip
 #else
-#define COUNT	moved = (1 << W) - 1
+#define RAISE(v)	moved = moved | BIT(v)
 #endif
-#define NOTIFY(n) \
-	S( x = asleep ); \
-	if :: x -> S( COUNT ); S( WAKE_ONE; if :: n > 1 -> WAKE_ONE :: else fi ) :: else fi; \
-	x = 0
+
+/* Wakes one of x: takes its bit, raises its event, wakes it. */
+#define WAKE_ONE \
+	do :: x == 0 -> break \
+	   :: x != 0 -> \
+		S( v = (x & 1 -> 0 : (x & 2 -> 1 : 2)); x = x & ~BIT(v); \
+		   if :: asleep & BIT(v) -> asleep = asleep & ~BIT(v); x = 0 :: else -> v = NOBODY fi ); \
+		if :: v != NOBODY -> S( RAISE(v) ); S( queue = queue & ~BIT(v) ) :: else fi; \
+		v = 0 \
+	od
+
+#define NOBODY	7
+#define LOOKERS	(hungry & ~asleep)
+#define COUNT(m)	(((m) & 1) + (((m) >> 1) & 1) + (((m) >> 2) & 1))
 
 #define TAKE(n)	i = n; g = jgen; iu[id] = n; ig[id] = g; unit[n] = UW(g, RUN, id)
+#define TRY(where, not)	if :: OPENU(0) -> TAKE(0); goto where :: OPENU(1) -> TAKE(1); goto where :: else -> not fi
 
 proctype worker(byte id)
 {
-	byte g, i, x;
+	byte g, i, x, v;
 
-look:	S( if :: OPENU(0) -> TAKE(0)
-	      :: OPENU(1) -> TAKE(1)
-	      :: else -> goto park fi );
+look:	S( TRY(work, skip) );
 
-	/* Run; when somebody is hungry, half of it becomes a unit of its own. */
-#if SPL
-	S( if :: i == 0 && UGEN(unit[UNITS]) == g && UST(unit[UNITS]) == NONE && hungry -> unit[UNITS] = UW(g, FREE, 0)
-	      :: i == 0 && UGEN(unit[UNITS]) == g && UST(unit[UNITS]) == NONE -> unit[UNITS] = UW(g, DONE, 0); goto finish
-	      :: else -> goto finish fi );
-	NOTIFY(1);
+	/* Hungry: looks on, then parks. */
+seek:	S( hungry = hungry | BIT(id) );
+	S( TRY(found, skip) );
+#if M == EARLY_RECHECK
+	S( TRY(found, skip) );
 #endif
-finish:	S( assert(unit[i] == UW(g, RUN, id)); unit[i] = UW(g, DONE, 0) );
-	S( if :: ALLDONE(g) -> skip :: else -> g = 0; i = 0; goto look fi );
-	S( if :: jst == RUN && jgen == g -> x = waiter; jst = DONE; waiter = 0; completions++
-	      :: else -> g = 0; i = 0; goto look fi );
-	S( if :: x -> hqueue = 0 :: else fi; x = 0; g = 0; i = 0; goto look );
-
-	/* Park. */
-park:	S( hungry = hungry | BIT(id) );
-	S( asleep = asleep | BIT(id) );
 #if M != LATE_EVENT
 	S( moved = moved & ~BIT(id) );
 #endif
-#if M != NO_RECHECK
-	S( if :: WORK -> goto unpark :: else fi );
+	S( asleep = asleep | BIT(id) );
+#if M != NO_HEAVY
+	S( FLUSH );
+#endif
+#if M != NO_RECHECK && M != EARLY_RECHECK
+	S( TRY(unpark, skip) );
 #endif
 #if M == LATE_EVENT
 	S( moved = moved & ~BIT(id) );
 #endif
-sleep:	S( if :: MOVED -> goto unpark :: else -> queue = queue | BIT(id) fi );
+sleep:	S( if :: MOVED -> goto awake :: else -> queue = queue | BIT(id) fi );
 	do
 	:: atomic { LIVE && !((queue >> id) & 1) -> break }
 	:: KILL
@@ -161,9 +180,49 @@ sleep:	S( if :: MOVED -> goto unpark :: else -> queue = queue | BIT(id) fi );
 	/* It was woken, or stopped and continued: then the kernel tries the wait again. */
 	S( if :: (settling >> id) & 1 -> settling = settling & ~BIT(id); goto sleep
 	      :: else fi );
-unpark:	S( asleep = asleep & ~BIT(id); hungry = hungry & ~BIT(id); moved = moved | BIT(id); goto look );
+awake:	S( asleep = asleep & ~BIT(id); moved = moved | BIT(id); goto seek );
 
-died:	atomic { g = 0; i = 0; x = 0; goto look }
+unpark:	S( asleep = asleep & ~BIT(id); moved = moved | BIT(id) );
+found:
+#if M == MORE_FIRST
+	S( x = (WORK -> 1 : 0) );
+	S( hungry = hungry & ~BIT(id) );
+	S( if :: x != 0 && LOOKERS == 0 -> x = asleep :: else -> x = 0 fi );
+	WAKE_ONE;
+#else
+	S( hungry = hungry & ~BIT(id) );
+#if M != NO_MORE
+	S( x = asleep );
+	S( if :: x != 0 && LOOKERS != 0 -> x = 0 :: else fi );
+	S( if :: WORK -> skip :: else -> x = 0 fi );
+	S( if :: x != 0 -> x = asleep :: else fi );
+	WAKE_ONE;
+#endif
+#endif
+
+work:
+	/* Run; when somebody is hungry, half of it becomes a unit of its own. */
+#if SPL
+	S( if :: i == 0 && UGEN(unit[UNITS]) == g && UST(unit[UNITS]) == NONE && hungry -> unit[UNITS] = UW(g, FREE, 0)
+	      :: i == 0 && UGEN(unit[UNITS]) == g && UST(unit[UNITS]) == NONE -> unit[UNITS] = UW(g, DONE, 0); goto finish
+	      :: else -> goto finish fi );
+	/* After a store that all see at once. */
+	S( x = asleep );
+	WAKE_ONE;
+#endif
+#if MEET
+	do
+	:: atomic { LIVE && (i == 1 || UST(unit[1]) > FREE || jgen != g) -> break }
+	:: KILL
+	od;
+#endif
+finish:	S( assert(unit[i] == UW(g, RUN, id)); unit[i] = UW(g, DONE, 0) );
+	S( if :: ALLDONE(g) -> skip :: else -> g = 0; i = 0; goto look fi );
+	S( if :: jst == RUN && jgen == g -> x = waiter; jst = DONE; waiter = 0; completions++
+	      :: else -> g = 0; i = 0; goto look fi );
+	S( if :: x -> hqueue = 0 :: else fi; x = 0; g = 0; i = 0; goto look );
+
+died:	atomic { g = 0; i = 0; x = 0; v = 0; goto look }
 }
 
 active proctype nursery()
@@ -182,6 +241,12 @@ end:	atomic {
 	S( moved = (1 << W) - 1 );
 	S( queue = 0 );
 #endif
+	if
+	:: (isdead && M == BITS_KEPT) || (!isdead && M == STOPPED_KEPT) -> skip
+	:: else ->
+		S( hungry = hungry & ~BIT(v) );
+		S( asleep = asleep & ~BIT(v) )
+	fi;
 	/* A dead one's unit goes back; one that is DONE is finished for it. */
 	S( g = ig[v]; i = iu[v];
 	   if :: isdead && g && unit[i] == UW(g, RUN, v) -> unit[i] = UW(g, FREE, 0)
@@ -200,13 +265,6 @@ end:	atomic {
 		again = 0
 	:: else
 	fi;
-	if
-	:: isdead ->
-#if M != BITS_KEPT
-		S( asleep = asleep & ~BIT(v); hungry = hungry & ~BIT(v) )
-#endif
-	:: else
-	fi;
 	/* The new worker looks for work before anything else; with a back-off it does not come. */
 	S( if :: isdead -> dead = dead & ~BIT(v); gone = gone | (BACKOFF << v) :: else fi );
 	if
@@ -222,22 +280,47 @@ end:	atomic {
 died:	skip
 }
 
+#if M == EARLY_LOOK
+#define STORE_AND_LOOK(n)	x = asleep; buf = n
+#else
+#define STORE_AND_LOOK(n)	buf = n; x = asleep
+#endif
+#if M == COUNT_UNFENCED
+#define FENCE	skip
+#else
+#define FENCE	atomic { FLUSH }
+#endif
+
+/* To ask for a wake-up, or to publish more, comes after all stores before it. */
+#define PUBLISH(n) \
+		STORE_AND_LOOK(n); \
+		if \
+		:: x -> \
+			FENCE; \
+			if :: COUNT(LOOKERS) < (MEET -> 1 : UNITS) -> x = asleep :: else -> x = 0 fi; \
+			WAKE_ONE \
+		:: else \
+		fi; \
+		atomic { FLUSH }
+
+/* The store buffer drains when it likes. */
+active proctype drain()
+{
+	do
+	:: atomic { buf != 0 -> FLUSH }
+	:: atomic { fin -> break }
+	od
+}
+
 active proctype host()
 {
-	byte id = W, x;
+	byte id = W, x, v;
 
 	do
 	:: jgen < JOBS ->
-		atomic { unit[0] = UW(jgen + 1, FREE, 0); unit[1] = UW(jgen + 1, (UNITS > 1 -> FREE : NONE), 0) };
-#if M == EARLY_LOOK
-		x = asleep;
-#endif
-		atomic { jgen++; jst = RUN; waiter = 0 };
-#if M == EARLY_LOOK
-		if :: x -> S( COUNT ); S( WAKE_ONE; if :: UNITS > 1 -> WAKE_ONE :: else fi ) :: else fi;
-		x = 0;
-#else
-		NOTIFY(UNITS);
+		PUBLISH(1);
+#if MEET
+		PUBLISH(2);
 #endif
 		/* Wait. */
 		do
