@@ -48,6 +48,7 @@
 #include <forkpool.h>
 
 #include "shm/mend.h"
+#include "shm/stats.h"
 #include "task/cancel.h"
 #include "task/claim.h"
 #include "task/nest.h"
@@ -234,6 +235,25 @@ static bool judge(const struct claim *c, struct fp_attempts *attempts,
 	return true;
 }
 
+/* What its worker did not live to count; one that left in order has counted. */
+static void count(const struct fp_crew *crew, const struct fp_death *d, const struct verdict *v)
+{
+	struct fp_worker *w = fp_segment_worker(&crew->seg, d->id);
+	struct fp_tally *tally = &crew->seg.ctl->tally;
+
+	if (!v->started)
+		return;
+	if (fp_load_rlx(&w->state) != FP_WORKER_LEFT)
+		fp_stat_add(&w->stats.items, (v->lost ? v->pos : v->to) - v->begin);
+	if (!v->lost)
+		return;
+	if (d->outcome == FORKPOOL_ITEM_TIMED_OUT)
+		fp_stat_add(&tally->timeouts, 1);
+	/* A range that is halved runs again as well, but is charged to nobody. */
+	if (v->from == v->pos && v->to - v->pos == 1)
+		fp_stat_add(&tally->retries, 1);
+}
+
 /* Is the claim in a spare, and the only one there that is not DONE? */
 static bool reopens(const struct fp_crew *crew, const struct claim *c)
 {
@@ -341,6 +361,7 @@ static enum fp_recovered recover_frame(const struct fp_crew *crew, struct fp_att
 	find_suspect(&c, &v);
 	if (!judge(&c, attempts, &own, &v))
 		return FP_RECOVERED_LATER;
+	count(crew, &own, &v);
 	mend(crew, death->id, d, v.lost);
 	give_back(crew, &c, sub, &v);
 	return v.started ? FP_RECOVERED_ITEM : FP_RECOVERED_CLAIM;

@@ -30,6 +30,7 @@
 #include <unistd.h>
 
 #include "os/sys.h"
+#include "shm/stats.h"
 #include "sync/idle.h"
 #include "task/limit.h"
 
@@ -145,8 +146,10 @@ static bool park_or_find(struct fp_self *self, struct fp_chunk *chunk)
 	}
 	if (is_over(self))
 		fp_park_cancel(ctl, self->id);
-	else
+	else {
 		fp_park(ctl, self->id, ticket);
+		fp_stat_add(&self->shared->stats.wakeups, 1);
+	}
 	return false;
 }
 
@@ -158,11 +161,14 @@ static bool await_work(struct fp_self *self, struct fp_chunk *chunk)
 
 	if (look_for_work(self, chunk))
 		return true;
-	self->runner.now = 0;
 	fp_hungry_set(ctl, self->id);
+	fp_stats_turn(&self->shared->stats, FP_DOING_IDLE, fp_sys.clock());
 	while (!found && !is_over(self))
 		found = spin_for_work(self, chunk) || park_or_find(self, chunk);
 	fp_hungry_clear(ctl, self->id);
+	/* The chunk's begin as well, so that it need not ask the clock again. */
+	self->runner.now = fp_sys.clock();
+	fp_stats_turn(&self->shared->stats, FP_DOING_ITEMS, self->runner.now);
 	return found;
 }
 
@@ -216,7 +222,11 @@ static void enter(struct fp_self *self, const struct fp_crew *crew, unsigned id,
 		.shared = fp_segment_worker(&crew->seg, id),
 		.id = id,
 		.runner = {
-			.claimer = { .seg = &crew->seg, .id = id },
+			.claimer = {
+				.seg = &crew->seg,
+				.id = id,
+				.items = &fp_segment_worker(&crew->seg, id)->stats.items,
+			},
 			.loop = crew->loop,
 			.pid = getpid(),
 			.flush = process,
@@ -228,6 +238,7 @@ static void enter(struct fp_self *self, const struct fp_crew *crew, unsigned id,
 	self->top = &self->runner;
 	self->depth = 1;
 	fp_store_rlx(&self->shared->depth, 1);
+	fp_store_rlx(&self->shared->pid, (uint32_t)self->runner.pid);
 	heap = fp_segment_heap(&crew->seg, false);
 	fp_heap_open(&self->heap, &heap, id, self->shared);
 	fp_self = self;
@@ -249,11 +260,13 @@ int fp_worker_run(struct fp_self *self, const struct fp_crew *crew, unsigned id,
 		say(self, FP_WORKER_REFUSED);
 		return err;
 	}
+	fp_stats_turn(&self->shared->stats, FP_DOING_ITEMS, fp_sys.clock());
 	say(self, FP_WORKER_READY);
 	say_started(crew);
 	work(self);
 	if (crew->worker_exit)
 		crew->worker_exit(crew->worker_arg, id, self->state);
+	fp_stats_turn(&self->shared->stats, FP_DOING_NOTHING, fp_sys.clock());
 	say(self, FP_WORKER_LEFT);
 	return 0;
 }
