@@ -47,6 +47,8 @@
  *	forkpool_job_wait, _poll,
  *	_status, _cancel, _kill      yes          -EPERM       -EINVAL
  *	forkpool_job_free            yes          no effect    no effect
+ *	forkpool_stats,
+ *	forkpool_worker_stats        yes          yes          -EINVAL
  *	forkpool_close, _terminate   yes          -EPERM       -EINVAL
  *	forkpool_join, _resize       yes          -EPERM       -EINVAL
  *	forkpool_destroy             once, last   no effect    frees what the child holds
@@ -651,6 +653,89 @@ void *forkpool_worker_state(void);
  * 0 outside.
  */
 int forkpool_cancelled(void);
+
+/* ---- Statistics ------------------------------------------------------------- */
+
+/*
+ * The figures of a pool.  They can be read at any time until destroy, also while it
+ * runs: workers are not held up.  Each is exact by itself, and counts over the whole
+ * life of the pool, whatever becomes of workers; together they are not a picture of
+ * one instant.  What a call on the pool has waited for is in them when it returns.
+ */
+struct forkpool_stats {
+	size_t sz;		/* in: sizeof(struct forkpool_stats) */
+	/* All workers together. */
+	uint64_t items;		/* of maps: that came to their end, ok or failed; in ranges
+				 * each index is one.  Not those that lost their worker */
+	uint64_t tasks;		/* the same of tasks */
+	uint64_t claims;	/* times that a worker took work: of a map, several items at once */
+	uint64_t failed_claims;	/* times that another worker was faster */
+	uint64_t wakeups;	/* times that a worker came back from sleep */
+	/*
+	 * ns that workers had an item at work, and had none: looked for work or slept,
+	 * also inside an item that waits for a map of its own.  Up to now; but where a
+	 * worker goes from one to the other right now, a reading may be ahead of the
+	 * next one by as long as that takes.
+	 */
+	int64_t busy_ns;
+	int64_t idle_ns;
+	/* Workers that came to an end while the pool went on; 0 without processes. */
+	uint64_t deaths;	/* that did not leave in order */
+	uint64_t kills;		/* of these, killed by the pool: a limit in time, forkpool_job_kill() */
+	uint64_t replaced;	/* workers started in the place of others that died or left */
+	uint64_t retries;	/* times that an item lost its worker and was begun again for it */
+	uint64_t timeouts;	/* items that ended at their limit */
+	/* Now. */
+	unsigned workers;	/* that are there: starting, idle, or at work */
+	unsigned busy;		/* of these, with an item at work */
+	unsigned maps;		/* unfinished ones of the program */
+	unsigned nested_maps;	/* unfinished ones of items, but for those that run in the item's
+				 * own worker alone */
+	/* Tasks that wait for a worker, by priority: high, normal, low. */
+	uint64_t queued[3];
+};
+
+/* What a worker does. */
+enum {
+	FORKPOOL_WORKER_NONE,		/* there is none with this number now */
+	FORKPOOL_WORKER_STARTING,	/* worker_init has not returned */
+	FORKPOOL_WORKER_IDLE,		/* looks for work, or sleeps */
+	FORKPOOL_WORKER_BUSY,		/* runs an item */
+	FORKPOOL_WORKER_WAITING,	/* idle inside an item, which waits for a map of its own */
+};
+
+/* The same of one worker; of all that had its number, one after the other. */
+struct forkpool_worker_stats {
+	size_t sz;		/* in: sizeof(struct forkpool_worker_stats) */
+	uint64_t items;
+	uint64_t tasks;
+	uint64_t claims;
+	uint64_t failed_claims;
+	uint64_t wakeups;
+	int64_t busy_ns;
+	int64_t idle_ns;
+	int state;		/* FORKPOOL_WORKER_... */
+	pid_t pid;		/* 0: there is none now; without processes the program's */
+	int64_t state_ns;	/* how long it has been idle, busy or waiting; else 0 */
+};
+
+/*
+ * ret->sz says which version of the struct the program knows: one with fewer fields
+ * gets those, in a larger one what this library does not know is set to 0.
+ *
+ *	struct forkpool_stats s = { .sz = sizeof(s) };
+ *	int err = forkpool_stats(pool, &s);
+ *
+ * Inline the pool has one worker, the threads that map.
+ *
+ * -EINVAL  pool or ret is NULL; sz is smaller than that of any version; id is not
+ *          below max_workers of forkpool_create() (or workers, without processes);
+ *          the caller is a child that the program, or an item, forked
+ * -E2BIG   sz is larger than any version will be: it was not set
+ */
+int forkpool_stats(struct forkpool *pool, struct forkpool_stats *ret);
+int forkpool_worker_stats(struct forkpool *pool, unsigned id,
+			  struct forkpool_worker_stats *ret);
 
 /* ---- Shared memory -------------------------------------------------------- */
 

@@ -15,6 +15,8 @@
 #define FP_END_OF(type, field)	(offsetof(type, field) + sizeof(((type *)0)->field))
 #define FP_OPTS_FIRST		FP_END_OF(struct forkpool_opts, worker_arg)
 #define FP_JOB_OPTS_FIRST	FP_END_OF(struct forkpool_job_opts, user)
+#define FP_STATS_FIRST		FP_END_OF(struct forkpool_stats, queued)
+#define FP_WORKER_STATS_FIRST	FP_END_OF(struct forkpool_worker_stats, state_ns)
 
 /*
  * Copies a user's options struct into ret, which is of this library's version
@@ -22,5 +24,14 @@
  * version's; -E2BIG: bytes that this version does not know are not zero.
  */
 int fp_options_copy(void *ret, size_t first, size_t known, const void *opts);
+
+/*
+ * The other way: a struct that the library fills.  fp_output_check() before anything
+ * is done: 0; -EINVAL: sz smaller than the first version's; -E2BIG: absurd.  Then
+ * fp_output_copy() fills the user's ret from this library's version (known bytes);
+ * what that does not know becomes zero, and sz stays.
+ */
+int fp_output_check(const void *ret, size_t first);
+void fp_output_copy(void *ret, size_t known, const void *from);
 
 #endif

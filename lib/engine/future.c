@@ -293,3 +293,19 @@ size_t fp_futures_unfinished(struct forkpool *pool, uint32_t *number)
 {
 	return each_unfinished(pool, number, NULL);
 }
+
+void fp_futures_queued(const struct forkpool *pool, uint64_t queued[FP_PRIOS])
+{
+	const struct fp_segment *seg = &pool->crew.seg;
+	uint32_t pages = (uint32_t)fp_min(fp_load_rlx(&seg->ctl->task_pages), seg->geo.pages), page, i;
+	uint32_t prio;
+
+	for (prio = 0; prio < FP_PRIOS; prio++)
+		queued[prio] = 0;
+	for (page = 1; page < pages; page++) {
+		prio = fp_lane_prio(seg, fp_load_rlx(fp_segment_owner(seg, page)));
+		for (i = 1; i < FP_PAGE_SLOTS && prio < FP_PRIOS; i++)
+			queued[prio] += fp_task_state(fp_load_rlx(&fp_segment_task(seg, page * FP_PAGE_SLOTS + i)->word)) ==
+					FP_TASK_READY;
+	}
+}

@@ -86,4 +86,7 @@ void fp_future_freed(void *ctx, struct fp_home *home, uint32_t index);
 void fp_futures_cancel(struct forkpool *pool);
 size_t fp_futures_unfinished(struct forkpool *pool, uint32_t *number);
 
+/* Of all submitters, items too: tasks that are READY, by priority from the highest. */
+void fp_futures_queued(const struct forkpool *pool, uint64_t queued[FP_PRIOS]);
+
 #endif

@@ -32,6 +32,7 @@
 #include "engine/piece.h"
 #include "engine/serial.h"
 #include "os/sys.h"
+#include "shm/stats.h"
 #include "sync/idle.h"
 #include "task/job.h"
 #include "task/limit.h"
@@ -149,10 +150,12 @@ static bool park_or_find(struct nest *n, struct fp_chunk *chunk)
 
 	if (found || is_stopping(n) || !ask_to_be_woken(n, &seen))
 		fp_nest_park_cancel(ctl, id);
-	else
+	else {
 		/* The low half comes first: only little-endian machines are known here. */
 		fp_nest_park(ctl, id, ticket, (fp_a32 *)word, seen,
 			     n->map->on_progress ? n->report_at : FP_FOREVER);
+		fp_stat_add(&n->self->shared->stats.wakeups, 1);
+	}
 	return found;
 }
 
@@ -183,13 +186,15 @@ static bool await_work(struct nest *n, struct fp_chunk *chunk)
 
 	if (found || is_over(n))
 		return found;
-	n->runner.now = 0;
 	fp_waiting_set(ctl, n->self->id);
+	fp_stats_turn(&n->self->shared->stats, FP_DOING_WAITS, fp_sys.clock());
 	while (!found && !is_over(n)) {
 		found = spin_for_work(n, chunk) || (!is_over(n) && park_or_find(n, chunk));
 		maybe_report(n);
 	}
 	fp_waiting_clear(ctl, n->self->id);
+	n->runner.now = fp_sys.clock();
+	fp_stats_turn(&n->self->shared->stats, FP_DOING_ITEMS, n->runner.now);
 	return found;
 }
 
@@ -222,7 +227,12 @@ static void open_runner(struct nest *n, struct fp_frame *frame)
 	const struct fp_runner *base = &n->self->runner;
 
 	n->runner = (struct fp_runner){
-		.claimer = { .seg = base->claimer.seg, .frame = frame, .id = base->claimer.id },
+		.claimer = {
+			.seg = base->claimer.seg,
+			.frame = frame,
+			.id = base->claimer.id,
+			.items = base->claimer.items,
+		},
 		.me = base->me,
 		.outer = fp_load_rlx(&base->me->limit),
 		.nested = true,
@@ -307,26 +317,28 @@ static int share(struct fp_self *self, struct forkpool *pool, const struct fp_ma
 	return err;
 }
 
-/* In a process that an item forked the control words are not mapped. */
-static bool can_share(const struct fp_self *self)
+/* Alone; who counts the items, if anybody. */
+static int run_alone(const struct fp_self *self, const struct fp_map *map, bool own)
 {
-	return self->in_item && getpid() == self->runner.pid;
+	return fp_serial_run(map, own ? &fp_segment_worker(&self->crew->seg, self->id)->stats : NULL);
 }
 
 static int run(struct fp_self *self, struct forkpool *pool, const struct fp_map *map)
 {
 	struct fp_map m = *map;
+	/* In a process that an item forked the control words are not mapped. */
+	bool own = getpid() == self->runner.pid, shared = own && self->in_item;
 	bool alone;
 	int err;
 
-	if (!can_share(self) && m.limited)
+	if (!shared && m.limited)
 		return -ENOTSUP;
-	if (!can_share(self) || m.count < (m.limited || m.retries ? 1u : 2u))
-		return fp_serial_run(map);
+	if (!shared || m.count < (m.limited || m.retries ? 1u : 2u))
+		return run_alone(self, map, own);
 	m.level = self->level;
 	inherit_limits(self, &m);
 	err = share(self, pool, &m, &alone);
-	return alone && !m.limited ? fp_serial_run(map) : err;
+	return alone && !m.limited ? run_alone(self, map, own) : err;
 }
 
 int fp_nest_run(struct forkpool *pool, const struct fp_map *map)

@@ -27,6 +27,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <forkpool.h>
 
@@ -39,6 +40,7 @@
 #include "os/sys.h"
 #include "os/topology.h"
 #include "sync/fence.h"
+#include "shm/stats.h"
 #include "sync/idle.h"
 #include "task/cancel.h"
 #include "task/job.h"
@@ -365,15 +367,27 @@ static int await_started(struct forkpool *pool)
 	}
 }
 
+/* For who asks for statistics. */
+static void inline_worker(struct forkpool *pool, enum fp_worker_state state, enum fp_doing doing)
+{
+	struct fp_worker *w = fp_segment_worker(&pool->crew.seg, 0);
+
+	fp_store_rlx(&w->pid, (uint32_t)pool->self.runner.pid);
+	fp_stats_turn(&w->stats, doing, fp_sys.clock());
+	fp_store_rlx(&w->state, state);
+}
+
 static int start_inline(struct forkpool *pool)
 {
 	int err = 0;
 
-	pool->self = (struct fp_self){ .crew = &pool->crew };
+	pool->self = (struct fp_self){ .crew = &pool->crew, .runner.pid = getpid() };
 	fp_self = &pool->self;
 	if (pool->crew.worker_init)
 		err = pool->crew.worker_init(pool->crew.worker_arg, 0, &pool->self.state);
 	fp_self = NULL;
+	if (!err)
+		inline_worker(pool, FP_WORKER_READY, FP_DOING_IDLE);
 	return err > 0 ? -err : err;
 }
 
@@ -437,11 +451,11 @@ static void end_inline(struct forkpool *pool)
 {
 	struct fp_self *before = fp_self;
 
-	if (!pool->crew.worker_exit)
-		return;
 	fp_self = &pool->self;
-	pool->crew.worker_exit(pool->crew.worker_arg, 0, pool->self.state);
+	if (pool->crew.worker_exit)
+		pool->crew.worker_exit(pool->crew.worker_arg, 0, pool->self.state);
 	fp_self = before;
+	inline_worker(pool, FP_WORKER_LEFT, FP_DOING_NOTHING);
 }
 
 /* Ends what await_workers() has seen leave, or must leave now.  Once. */

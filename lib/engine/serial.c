@@ -11,12 +11,14 @@
 #include <forkpool.h>
 
 #include "os/sys.h"
+#include "shm/stats.h"
 
 #define RANGE_PARTS	16	/* calls for a range, when the user names no chunk */
 
 struct serial {
 	const struct fp_map *map;
 	const struct forkpool *pool;	/* that may be terminated; NULL inside an item */
+	struct fp_worker_stats *stats;	/* NULL: nobody counts */
 	int64_t report_at;
 	bool failed;
 	size_t first;
@@ -76,43 +78,58 @@ static bool terminated(const struct serial *s)
 	return s->pool && fp_load_rlx(&s->pool->state) == FP_POOL_TERMINATED;
 }
 
-static int run(const struct forkpool *pool, const struct fp_map *m)
+static int run(struct serial *s)
 {
-	struct serial s = { .map = m, .pool = pool, .report_at = fp_deadline(FP_PROGRESS_NS) };
+	const struct fp_map *m = s->map;
 	size_t step = step_of(m), i, n;
 
-	for (i = 0; i < m->count && !(s.failed && m->stop_on_error); i += n) {
-		if (terminated(&s)) {
+	s->report_at = fp_deadline(FP_PROGRESS_NS);
+	for (i = 0; i < m->count && !(s->failed && m->stop_on_error); i += n) {
+		if (terminated(s)) {
 			fp_map_mark(m, i, FORKPOOL_ITEM_CANCELLED);
 			return -FORKPOOL_ECANCELED;
 		}
 		n = fp_min(step, m->count - i);
-		note(&s, i, m->range ? call_range(m, i, i + n) : call_item(m, i));
-		maybe_report(&s, i + n);
+		note(s, i, m->range ? call_range(m, i, i + n) : call_item(m, i));
+		if (s->stats)
+			fp_stat_add(&s->stats->items, n);
+		maybe_report(s, i + n);
 	}
 	fp_map_mark(m, i, FORKPOOL_ITEM_NOT_RUN);
 	if (m->on_progress)
 		m->on_progress(m->count, m->count, m->user);
-	if (!s.failed)
+	if (!s->failed)
 		return 0;
 	if (m->first_failure)
-		*m->first_failure = m->begin + s.first;
+		*m->first_failure = m->begin + s->first;
 	return -FORKPOOL_EFAILED;
 }
 
-int fp_serial_run(const struct fp_map *m)
+int fp_serial_run(const struct fp_map *map, struct fp_worker_stats *stats)
 {
-	return run(NULL, m);
+	struct serial s = { .map = map, .stats = stats };
+
+	return run(&s);
 }
 
 int fp_serial_run_inline(struct forkpool *pool, const struct fp_map *map)
 {
+	struct serial s = {
+		.map = map,
+		.pool = pool,
+		.stats = &fp_segment_worker(&pool->crew.seg, 0)->stats,
+	};
 	struct fp_self *before = fp_self;
+	enum fp_doing was;
 	int err;
 
 	pthread_mutex_lock(&pool->serial);
 	fp_self = &pool->self;
-	err = run(pool, map);
+	/* Busy already, where an item's map on another pool has come back to this one. */
+	was = fp_stats_times(s.stats, 0).doing;
+	fp_stats_turn(s.stats, FP_DOING_ITEMS, fp_sys.clock());
+	err = run(&s);
+	fp_stats_turn(s.stats, was, fp_sys.clock());
 	fp_self = before;
 	pthread_mutex_unlock(&pool->serial);
 	return err;

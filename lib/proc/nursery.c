@@ -46,6 +46,7 @@
 #include "proc/toll.h"
 #include "proc/worker.h"
 #include "shm/log.h"
+#include "shm/stats.h"
 #include "sync/idle.h"
 #include "task/nest.h"
 
@@ -321,6 +322,8 @@ static void start_worker(struct nursery *n, uint32_t id)
 		child->pid = pid;
 		n->alive++;
 		fp_store_rlx(&w->pid, (uint32_t)pid);
+		if (later && !child->growth)
+			fp_stat_add(&n->ctl->tally.replaced, 1);
 		if (later)
 			note(n, FP_LOG_STARTED, id, 0, 0);
 	}
@@ -372,18 +375,22 @@ static bool left_in_order(struct nursery *n, const struct child *child)
 	       fp_load_rlx(&w->state) == FP_WORKER_LEFT;
 }
 
-/* For the log, while the pool goes on; what ends with it is not worth a word. */
+/* For log and tally, while the pool goes on; what ends with it is not worth a word. */
 static void note_death(struct nursery *n, const struct child *child)
 {
 	const struct fp_death *d = &child->death;
 
 	if (n->leaving)
 		return;
-	if (left_in_order(n, child))
+	if (left_in_order(n, child)) {
 		note(n, FP_LOG_LEFT, d->id, 0, 0);
-	else
-		note(n, d->outcome == FORKPOOL_ITEM_EXITED ? FP_LOG_EXITED : FP_LOG_KILLED, d->id,
-		     d->code, fp_recover_busy(n->crew, d->id));
+		return;
+	}
+	fp_stat_add(&n->ctl->tally.deaths, 1);
+	if (child->charge.outcome != FORKPOOL_ITEM_OK)
+		fp_stat_add(&n->ctl->tally.kills, 1);
+	note(n, d->outcome == FORKPOOL_ITEM_EXITED ? FP_LOG_EXITED : FP_LOG_KILLED, d->id,
+	     d->code, fp_recover_busy(n->crew, d->id));
 }
 
 /*
@@ -447,6 +454,7 @@ static void settle(struct nursery *n, uint32_t id)
 
 static void worker_ended(struct nursery *n, uint32_t id, const siginfo_t *info)
 {
+	struct fp_worker *w = fp_segment_worker(&n->crew->seg, id);
 	struct child *child = &n->children[id];
 	bool exited = info->si_code == CLD_EXITED;
 
@@ -454,6 +462,8 @@ static void worker_ended(struct nursery *n, uint32_t id, const siginfo_t *info)
 	child->state = CHILD_NONE;
 	fp_idle_forget(n->ctl, id);
 	fp_segment_bury(&n->crew->seg, child->pid);
+	fp_store_rlx(&w->pid, 0);
+	fp_stats_turn(&w->stats, FP_DOING_NOTHING, fp_sys.clock());
 	fp_staff_gone(&n->staff, id);
 	kill_orphans(n);
 	/* Workers may see the stop, and leave, before its command has come here. */

@@ -49,6 +49,7 @@
 
 #include "proc/salvage.h"
 #include "shm/mend.h"
+#include "shm/stats.h"
 #include "task/cancel.h"
 #include "task/claim.h"
 #include "task/nest.h"
@@ -236,6 +237,25 @@ static bool judge(const struct claim *c, struct fp_attempts *attempts,
 	return true;
 }
 
+/* What its worker did not live to count; one that left in order has counted. */
+static void count(const struct fp_crew *crew, const struct fp_death *d, const struct verdict *v)
+{
+	struct fp_worker *w = fp_segment_worker(&crew->seg, d->id);
+	struct fp_tally *tally = &crew->seg.ctl->tally;
+
+	if (!v->started)
+		return;
+	if (fp_load_rlx(&w->state) != FP_WORKER_LEFT)
+		fp_stat_add(&w->stats.items, (v->lost ? v->pos : v->to) - v->begin);
+	if (!v->lost)
+		return;
+	if (d->outcome == FORKPOOL_ITEM_TIMED_OUT)
+		fp_stat_add(&tally->timeouts, 1);
+	/* A range that is halved runs again as well, but is charged to nobody. */
+	if (v->from == v->pos && v->to - v->pos == 1)
+		fp_stat_add(&tally->retries, 1);
+}
+
 /* Is the claim in a spare, and the only one there that is not DONE? */
 static bool reopens(const struct fp_crew *crew, const struct claim *c)
 {
@@ -322,8 +342,14 @@ static struct fp_death death_in(const struct fp_crew *crew, const struct fp_deat
 static enum fp_recovered recover_task(const struct fp_crew *crew, const struct fp_wreck *w,
 				      const struct fp_death *death, uint32_t d)
 {
+	struct fp_tally *tally = &crew->seg.ctl->tally;
+
 	fp_salvage_tell(crew, w);
 	mend(crew, death->id, d, w->started);
+	if (w->started && fp_salvage_again(crew, w, death))
+		fp_stat_add(&tally->retries, 1);
+	else if (w->started && death->outcome == FORKPOOL_ITEM_TIMED_OUT)
+		fp_stat_add(&tally->timeouts, 1);
 	fp_salvage(crew, w, death);
 	if (!w->held)
 		return FP_RECOVERED_IDLE;
@@ -359,6 +385,7 @@ static enum fp_recovered recover_frame(const struct fp_crew *crew, struct fp_att
 	find_suspect(&c, &v);
 	if (!judge(&c, attempts, &own, &v))
 		return FP_RECOVERED_LATER;
+	count(crew, &own, &v);
 	mend(crew, death->id, d, v.lost);
 	give_back(crew, &c, sub, &v);
 	return v.started ? FP_RECOVERED_ITEM : FP_RECOVERED_CLAIM;

@@ -227,6 +227,7 @@ bool fp_serve_run(struct fp_self *self, struct fp_found *found)
 		fp_take_run(r, &found->task);
 		self->in_item = false;
 		r->task = NULL;
+		r->now = 0;
 		if (self->last_lane < FP_HOST_LANES)
 			fp_lane_room(fp_segment_lane(&self->crew->seg, self->last_lane), false);
 		return true;

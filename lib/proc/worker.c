@@ -35,8 +35,9 @@
 #include <unistd.h>
 
 #include "os/sys.h"
-#include "sync/fence.h"
 #include "proc/serve.h"
+#include "shm/stats.h"
+#include "sync/fence.h"
 #include "sync/idle.h"
 #include "task/limit.h"
 
@@ -123,8 +124,10 @@ static bool park_or_find(struct fp_self *self, struct fp_found *found)
 	}
 	if (is_over(self))
 		fp_park_cancel(ctl, self->id);
-	else
+	else {
 		fp_park(ctl, self->id, ticket);
+		fp_stat_add(&self->shared->stats.wakeups, 1);
+	}
 	return false;
 }
 
@@ -143,7 +146,7 @@ static void stop_looking(struct fp_self *self, bool found)
 static bool await_work(struct fp_self *self, struct fp_found *found)
 {
 	struct fp_ctl *ctl = self->crew->seg.ctl;
-	bool any = false;
+	bool any = false, turned = false;
 
 	if (look_for_work(self, found))
 		return true;
@@ -151,11 +154,17 @@ static bool await_work(struct fp_self *self, struct fp_found *found)
 	while (!any && !is_over(self)) {
 		/* Anew each time: the nursery takes it away from who is stopped. */
 		fp_hungry_set(ctl, self->id);
+		if (!turned)
+			fp_stats_turn(&self->shared->stats, FP_DOING_IDLE, fp_sys.clock());
+		turned = true;
 		/* Who waits for room waits in vain for more tasks to end than there are. */
 		fp_lanes_room(&self->crew->seg);
 		any = spin_for_work(self, found) || park_or_find(self, found);
 	}
 	stop_looking(self, any);
+	/* The chunk's begin as well, so that it need not ask the clock again. */
+	self->runner.now = fp_sys.clock();
+	fp_stats_turn(&self->shared->stats, FP_DOING_ITEMS, self->runner.now);
 	return any;
 }
 
@@ -204,7 +213,11 @@ static void enter(struct fp_self *self, const struct fp_crew *crew, unsigned id,
 		.shared = fp_segment_worker(&crew->seg, id),
 		.id = id,
 		.runner = {
-			.claimer = { .seg = &crew->seg, .id = id },
+			.claimer = {
+				.seg = &crew->seg,
+				.id = id,
+				.items = &fp_segment_worker(&crew->seg, id)->stats.items,
+			},
 			.loop = crew->loop,
 			.pid = getpid(),
 			.flush = process,
@@ -216,6 +229,7 @@ static void enter(struct fp_self *self, const struct fp_crew *crew, unsigned id,
 	self->top = &self->runner;
 	self->depth = self->frame_room = 1;
 	fp_store_rlx(&self->shared->depth, 1);
+	fp_store_rlx(&self->shared->pid, (uint32_t)self->runner.pid);
 	heap = fp_segment_heap(&crew->seg, false);
 	fp_heap_open(&self->heap, &heap, id, self->shared);
 	fp_self = self;
@@ -241,11 +255,13 @@ int fp_worker_run(struct fp_self *self, const struct fp_crew *crew, unsigned id,
 		say(self, FP_WORKER_REFUSED);
 		return err;
 	}
+	fp_stats_turn(&self->shared->stats, FP_DOING_ITEMS, fp_sys.clock());
 	say(self, FP_WORKER_READY);
 	say_started(crew);
 	work(self);
 	if (crew->worker_exit)
 		crew->worker_exit(crew->worker_arg, id, self->state);
+	fp_stats_turn(&self->shared->stats, FP_DOING_NOTHING, fp_sys.clock());
 	say(self, FP_WORKER_LEFT);
 	return 0;
 }

@@ -310,11 +310,39 @@ struct fp_frame {
 	fp_a64 limit;			/* of the last item begun in its claim; 0 = none has a limit */
 };
 
+/* What a worker does, as far as its times are concerned. */
+enum fp_doing {
+	FP_DOING_NOTHING,	/* it is not there */
+	FP_DOING_ITEMS,		/* busy */
+	FP_DOING_IDLE,		/* looks for work, or sleeps */
+	FP_DOING_WAITS,		/* the same inside an item that waits; idle as well */
+};
+
+struct fp_times {
+	fp_a64 busy_ns, idle_ns;	/* up to `since` */
+	fp_a64 since;			/* {ns of the monotonic clock:62, enum fp_doing:2} */
+};
+
+/*
+ * Over all lives of an id.  Written by the worker, by the nursery for a dead one, and
+ * inline, as worker 0, by the thread at work; read by who asks for statistics.
+ */
+struct fp_worker_stats {
+	FP_ALIGNED fp_a64 items;	/* of maps, that came to their end */
+	fp_a64 tasks;			/* likewise */
+	fp_a64 claims;
+	fp_a64 failed_claims;		/* somebody else was faster */
+	fp_a64 wakeups;			/* it came back from sleep */
+	fp_a64 turn;			/* times[turn % 2] counts; see stats.c */
+	struct fp_times times[2];
+};
+
 /*
  * Written by the worker itself, but condemned and expired by the nursery, and
- * pid, depth and state NONE and STARTING by the nursery while no process has this
- * id, and event by anybody.  Read by the nursery after death (all), at a stop (depth) and in jobs with
- * limits (limit), by the host at create.
+ * pid (too), depth and state NONE and STARTING by the nursery while no process has
+ * this id, and event by anybody.  Read by the nursery after death (all), at a stop
+ * (depth) and in jobs with limits (limit), by the host at create and for statistics
+ * (state, pid).
  */
 struct fp_worker {
 	FP_ALIGNED struct fp_frame base;	/* frame 0 */
@@ -324,12 +352,14 @@ struct fp_worker {
 	fp_a32 depth;			/* frames in use; raised before a frame is used, lowered when it is not any more */
 
 	FP_ALIGNED fp_a32 state;	/* enum fp_worker_state */
-	fp_a32 pid;
+	fp_a32 pid;			/* 0 = no process; the worker's own, stored by the nursery as well */
 	_Atomic int32_t error;		/* of worker_init, with REFUSED */
 	fp_a32 condemned;		/* futex: 1 = park behind the item, or chunk, at work; read by the worker */
 	fp_a64 expired;			/* the limit that the worker was last seen to have passed; read by the worker */
 	fp_a32 leave;			/* enum fp_leave; nursery: NO, ASKED, the dead's TAKEN; the worker: TAKEN */
 	fp_a32 event;			/* futex it sleeps on when it has no work; raised by whoever wakes it */
+
+	struct fp_worker_stats stats;
 };
 
 /* ---- Control ---------------------------------------------------------------- */
@@ -385,6 +415,15 @@ enum fp_fences {
 	FP_FENCES_OWN,		/* the storer: there is no membarrier(2); from create on, or never */
 };
 
+/* What has become of workers and what they ran: the nursery writes, who asks for statistics reads. */
+struct fp_tally {
+	FP_ALIGNED fp_a64 deaths;	/* workers that did not leave in order, while the pool went on */
+	fp_a64 replaced;		/* workers started in the place of others */
+	fp_a64 retries;			/* items that were given back after they lost their worker, within their retries */
+	fp_a64 timeouts;		/* items that ended at their limit */
+	fp_a64 kills;			/* workers that the nursery killed for a limit or a killed job */
+};
+
 struct fp_ctl {
 	/* Written once, by the host at create. */
 	FP_ALIGNED uint64_t magic;
@@ -433,6 +472,8 @@ struct fp_ctl {
 
 	FP_ALIGNED fp_a64 nest_watched[FP_NESTED / 64];	/* nested slots with a new job that has limits; workers set, the nursery takes */
 	struct fp_nest nest[FP_NESTED];
+
+	struct fp_tally tally;
 };
 
 _Static_assert(offsetof(struct fp_ctl, magic) == 0, "the magic comes first");
@@ -440,7 +481,8 @@ _Static_assert(sizeof(struct fp_region) == FP_LINE, "a region is one pair of lin
 _Static_assert(offsetof(struct fp_region, claim_hint) == 64, "hints have their own line");
 _Static_assert(FP_DEPTH <= 0xffff && FP_WORKERS_MAX < 0xffff, "a holder fits 32 bits");
 _Static_assert(FP_REGION_MAX * FP_WORKERS_MAX < FP_POS_LEFT, "a position leaves room for its flag");
-_Static_assert(sizeof(struct fp_worker) == 2 * FP_LINE, "a worker is two pairs of lines");
+_Static_assert(sizeof(struct fp_worker_stats) == FP_LINE, "a worker's statistics are one pair of lines");
+_Static_assert(sizeof(struct fp_worker) == 3 * FP_LINE, "a worker is three pairs of lines");
 _Static_assert(offsetof(struct fp_job, first) == FP_LINE, "the job word has its own line");
 _Static_assert(offsetof(struct fp_ctl, asleep) % FP_LINE == 0, "asleep has its own lines");
 _Static_assert(sizeof(struct fp_ctl) % FP_LINE == 0, "the workers lie right behind it");

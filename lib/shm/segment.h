@@ -118,6 +118,18 @@ static inline fp_a32 *fp_segment_owner(const struct fp_segment *seg, uint32_t pa
 	return (fp_a32 *)(void *)((char *)seg->ctl + seg->geo.owner_off) + page;
 }
 
+/* The priority of the lane of a page's owner word; FP_PRIOS: it is none's. */
+static inline uint32_t fp_lane_prio(const struct fp_segment *seg, uint32_t owner)
+{
+	uint32_t id = owner - 1;
+
+	if (!owner || id >= fp_segment_lanes(seg))
+		return FP_PRIOS;
+	if (id >= FP_HOST_LANES)
+		return (id - FP_HOST_LANES) / seg->geo.workers;
+	return (uint32_t)fp_min(fp_load_rlx(&fp_segment_lane(seg, id)->prio), FP_PRIOS);
+}
+
 /* The slot with a number; for that of a page x FP_PAGE_SLOTS, the page's header. */
 static inline struct fp_task *fp_segment_task(const struct fp_segment *seg, uint32_t number)
 {

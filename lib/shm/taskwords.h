@@ -109,6 +109,7 @@ struct fp_lane {
 	fp_a32 at;			/* the page where its submitter is; written by that */
 	fp_a32 wanted;			/* tasks that are to end before a submitter without room is woken; 0 = none sleeps */
 	fp_a32 room;			/* its futex; raised by who wakes it */
+	fp_a32 prio;			/* of a lane of the host: written before its first page */
 };
 
 /* Lanes of workers come behind those of the host, by priority. */

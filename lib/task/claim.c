@@ -57,6 +57,7 @@
 #include <string.h>
 
 #include "os/sys.h"
+#include "shm/stats.h"
 #include "task/size.h"
 
 /* ---- Words ----------------------------------------------------------------------- */
@@ -283,6 +284,8 @@ bool fp_claim_split(struct fp_claimer *c, struct fp_chunk *chunk, uint64_t at)
 		return false;
 	fp_sub_fill(c->seg, &c->slot, c->tops, id, &sub);
 	w = fp_load_rlx(chunk->word);
+	if (c->items)
+		fp_stat_add(c->items, at - chunk->begin);
 	/* CLAIM-P4: publishes the entry, and lies before the look at who sleeps; pairs with CLAIM-C2. */
 	fp_store_sc(chunk->word, fp_word(chunk->gen, FP_SPLIT, id, fp_word_end(w)));
 	chunk->end = at;
@@ -452,6 +455,7 @@ static bool claim_in(struct fp_claimer *c, uint32_t id, bool home,
 		if (!c->rest)
 			len = choose_len(c, &v, len, v.words - k, home);
 		got = try_swap(c, &v, k, found, start + len);
+		c->failed += got <= 0;
 		if (got < 0)
 			return false;
 		if (got > 0)

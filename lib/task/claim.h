@@ -16,6 +16,8 @@ struct fp_claimer {
 	uint64_t run;		/* its word while it can be claimed, without WAITER */
 	uint32_t tops;
 	bool rest;		/* claims all there is, of a cancelled job only (cancel.c) */
+	uint64_t failed;	/* claims that others were faster in, until somebody counts them */
+	fp_a64 *items;		/* the worker's count, which a split adds to; NULL: nobody counts */
 
 	/* Kept from chunk to chunk, and from job to job of the same function. */
 	uint64_t fn;

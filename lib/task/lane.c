@@ -310,6 +310,7 @@ int fp_lane_open(struct fp_producer *p)
 
 	if (err)
 		return err;
+	fp_store_rlx(&p->lane->prio, p->prio);
 	adopt(p);
 	if (!p->home)
 		err = add_page(p);

@@ -102,7 +102,4 @@ static inline void fp_lane_give(struct fp_home *home, uint32_t index)
 /* Counts what has not ended, which `used` may exceed. */
 void fp_lane_count(struct fp_producer *p);
 
-/* Tasks that wait for a worker; a snapshot, by any thread of the submitter's process. */
-uint32_t fp_lane_queued(const struct fp_producer *p);
-
 #endif

@@ -18,6 +18,11 @@
  *    names the item to the heap.  What items above it on the stack allocate bears
  *    its name as well: they are part of it (task/nest.c).
  *
+ * I5 Items are counted in the last store before the one that ends their chunk, so
+ *    that who sees the job done finds them counted.  Those of a chunk that the
+ *    worker did not end are counted by the nursery; between the two stores lie a
+ *    few instructions, and a death just there counts them twice.
+ *
  * Progress.  Nothing here waits.  If the owner dies: proc/recover.c.
  */
 #include "task/run.h"
@@ -28,6 +33,7 @@
 #include <forkpool.h>
 
 #include "os/sys.h"
+#include "shm/stats.h"
 #include "sync/idle.h"
 #include "task/cancel.h"
 #include "task/limit.h"
@@ -254,6 +260,17 @@ bool fp_run_leave(const struct fp_runner *r, uint64_t more)
 	return fp_cas_sc(leave, &asked, FP_LEAVE_TAKEN) || asked == FP_LEAVE_TAKEN;
 }
 
+static void count_claim(struct fp_runner *r)
+{
+	struct fp_worker_stats *s = &r->me->stats;
+
+	fp_stat_add(&s->claims, 1);
+	if (fp_unlikely(r->claimer.failed)) {
+		fp_stat_add(&s->failed_claims, r->claimer.failed);
+		r->claimer.failed = 0;
+	}
+}
+
 bool fp_run_chunk(struct fp_runner *r, struct fp_chunk *chunk)
 {
 	struct fp_claimer *c = &r->claimer;
@@ -264,16 +281,20 @@ bool fp_run_chunk(struct fp_runner *r, struct fp_chunk *chunk)
 		r->now = fp_sys.clock();
 	if (!r->nested)
 		fp_store_rlx(&r->me->runs, fp_load_rlx(&r->me->runs) + 1);
+	count_claim(r);
 	at = run_strides(r, chunk, &split, &leave);
 	measure(r, chunk, at - chunk->begin);
 	r->ran += at - chunk->begin;
 	fp_store_rlx(&r->me->chunks, fp_load_rlx(&r->me->chunks) + 1);
-	if (leave)
+	if (leave) {
+		fp_stat_add(&r->me->stats.items, at - chunk->begin);
 		return false;
+	}
 	if (!split) {
 		fp_outcome_ran(c->slot.job, chunk->begin, at, r->pid);
 		if (r->flush && __fpending(stdout))
 			fflush(stdout);
+		fp_stat_add(&r->me->stats.items, at - chunk->begin);
 		fp_claim_finish(c, chunk);
 	}
 	return true;

@@ -39,6 +39,7 @@
 #include <forkpool.h>
 
 #include "os/sys.h"
+#include "shm/stats.h"
 #include "sync/fence.h"
 #include "task/limit.h"
 
@@ -172,9 +173,11 @@ bool fp_take(struct fp_runner *r, uint32_t number, uint64_t w, struct fp_taken *
 	fp_store_rlx(&frame->intent, fp_intent_of_task(fp_task_gen(w), number));
 	/* TASK-C1: the task as it was submitted; and the lines above before it (I1); pairs with TASK-R1. */
 	if (!fp_cas_sc(&t->word, &w, run)) {
+		fp_stat_add(&r->me->stats.failed_claims, 1);
 		fp_take_tell(r);
 		return false;
 	}
+	fp_stat_add(&r->me->stats.claims, 1);
 	if (r->untold)
 		tell(r);
 	ret->task = t;
@@ -287,6 +290,7 @@ void fp_take_run(struct fp_runner *r, const struct fp_taken *taken)
 	if (r->flush && __fpending(stdout))
 		fflush(stdout);
 	fp_store_rlx(&r->me->chunks, fp_load_rlx(&r->me->chunks) + 1);
+	fp_stat_add(&r->me->stats.tasks, 1);
 	/* TASK-D1: what the task did before it; pairs with TASK-E1 and TASK-W2. */
 	fp_store_rel(&t->word, fp_task_word(fp_task_gen(taken->run), FP_TASK_DONE, outcome,
 					    (uint32_t)r->pid));

@@ -91,6 +91,33 @@ START_TEST(unknown_bytes)
 }
 END_TEST
 
+/* What the library fills: no byte behind sz, all up to it, and sz itself stays. */
+START_TEST(outputs)
+{
+	unsigned char bytes[sizeof(struct newer)];
+	struct newer ret;
+	struct opts opts;
+	size_t sz, i;
+
+	memset(&opts, 0x55, sizeof(opts));
+	for (sz = 0; sz <= sizeof(ret); sz++) {
+		memset(&ret, 0xaa, sizeof(ret));
+		ret.known.sz = sz;
+		ck_assert_int_eq(fp_output_check(&ret, FIRST), sz < FIRST ? -EINVAL : 0);
+		if (sz < FIRST)
+			continue;
+		fp_output_copy(&ret, sizeof(opts), &opts);
+		ck_assert_uint_eq(ret.known.sz, sz);
+		memcpy(bytes, &ret, sizeof(bytes));
+		for (i = sizeof(size_t); i < sizeof(bytes); i++)
+			ck_assert_msg(bytes[i] == (i >= sz ? 0xaa : i < sizeof(opts) ? 0x55 : 0),
+				      "%zu bytes: byte %zu is %x", sz, i, bytes[i]);
+	}
+	ret.known.sz = SIZE_MAX;
+	ck_assert_int_eq(fp_output_check(&ret, FIRST), -E2BIG);
+}
+END_TEST
+
 /* Programs exist that have them: these numbers never change. */
 START_TEST(first_versions)
 {
@@ -108,6 +135,7 @@ int main(void)
 	tcase_add_test(tc, none_at_all);
 	tcase_add_test(tc, smaller_than_any);
 	tcase_add_test(tc, unknown_bytes);
+	tcase_add_test(tc, outputs);
 	tcase_add_test(tc, first_versions);
 	return test_main(suite);
 }
