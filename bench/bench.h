@@ -141,7 +141,7 @@ extern const struct bench_task_peer bench_forkpool_task, bench_forkpool_alone;
 extern const struct bench_task_peer bench_pipe_task, bench_socket_task;
 extern const struct bench_task_peer bench_shm_task, bench_condvar_task;
 extern const struct bench_task_peer bench_omp_task;
-extern const struct bench_task_peer bench_tbb_group, bench_tbb_enqueue;
+extern const struct bench_task_peer bench_tbb_group, bench_tbb_window, bench_tbb_enqueue;
 extern const struct bench_task_peer bench_spin_bare, bench_futex_wake, bench_futex_bare;
 
 /* BODY on so many threads at once, this one among them. */

@@ -60,6 +60,7 @@ const struct bench_task_peer *const bench_task_peers[] = {
 #endif
 #ifdef BENCH_TBB
 	&bench_tbb_group,
+	&bench_tbb_window,
 	&bench_tbb_enqueue,
 #endif
 	&bench_spin_bare,

@@ -9,6 +9,7 @@
  * included.
  */
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -179,9 +180,15 @@ static int trips_run(struct trip_contest *tc, const struct bench_workload *w, un
 
 int bench_trip_run(const struct bench_workload *w, unsigned workers)
 {
-	struct trip_contest *tc = calloc(1, sizeof(*tc));
+	struct trip_contest *tc;
+	cpu_set_t cpus;
 	int err;
 
+	if (w->apart && !sched_getaffinity(0, sizeof(cpus), &cpus) && CPU_COUNT(&cpus) < 2) {
+		printf("\n%s: needs two CPUs\n", w->title);
+		return 0;
+	}
+	tc = calloc(1, sizeof(*tc));
 	if (!tc)
 		return -ENOMEM;
 	err = trips_run(tc, w, workers);

@@ -6,11 +6,13 @@
  * records whole, so there is no lock.
  *
  * pipe-task: a write and a read for each task, on both sides.
- * socket-32: packets of up to 32 tasks.  A submitter writes a packet when it has
- * so many, or when it has nothing to do but wait; its credit is BENCH_WINDOW
- * tasks, and it waits until a whole packet's worth has come back, so that packets
- * stay full.  The packets under way are then few enough for the sockets to hold
- * the replies of all: a worker never blocks in a write, and nothing can lock up.
+ * socket-32: packets of up to 32 tasks, sent when they are full or when there is
+ * nothing to do but wait.
+ *
+ * A submitter has credit for BENCH_WINDOW tasks.  When it is used up, half of them
+ * come back before it submits again: so the two sides seldom wake each other, and
+ * packets stay full.  Packets under way are then few enough for the replies of all
+ * of them to fit their channel: no worker blocks in a write, nothing locks up.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -147,14 +149,12 @@ static int pool_stream(void *arg, unsigned submitter, const struct bench_stream 
 	int err = 0;
 
 	while (!err && c.collected < stream->count) {
-		if (c.sent < stream->count &&
-		    c.sent - c.collected <= BENCH_WINDOW - pool->packet) {
+		while (!err && c.sent < stream->count && c.sent - c.collected < BENCH_WINDOW)
 			err = client_submit(&c);
-			continue;
-		}
-		if (c.sent == stream->count)
-			err = client_flush(&c);
 		if (!err)
+			err = client_flush(&c);
+		while (!err && c.collected < c.sent &&
+		       (c.sent == stream->count || c.sent - c.collected > BENCH_WINDOW / 2))
 			err = client_collect(&c);
 	}
 	return err;

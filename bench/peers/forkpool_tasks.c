@@ -3,6 +3,7 @@
  * forkpool's single tasks, through its public interface as a program would use it:
  * each task submitted, waited for and freed by itself.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -34,11 +35,12 @@ static void pool_stop(void *pool)
 static int job_collect(struct forkpool_job *job, uint64_t *out)
 {
 	int err = forkpool_job_wait(job, -1);
+	const void *result = err ? NULL : forkpool_job_result(job);
 
-	if (!err)
-		memcpy(out, forkpool_job_result(job), RESULT);
+	if (result)
+		memcpy(out, result, RESULT);
 	forkpool_job_free(job);
-	return err;
+	return err || result ? err : -EIO;
 }
 
 static int pool_stream(void *pool, unsigned submitter, const struct bench_stream *s)
