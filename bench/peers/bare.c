@@ -19,6 +19,8 @@
 
 enum { SPIN, WAKE, BARE };
 
+/* Turns without a pause: an answer that comes as soon as it can is seen as soon. */
+#define SPIN_TIGHT	256
 #define LINE		128	/* bytes; two lines, for processors that fetch pairs */
 
 /* turn counts round trips; in a line, so that asking and answering move one each. */
@@ -64,7 +66,7 @@ static void turn_await(const atomic_uint *turn, unsigned value, int asleep)
 			return;
 		if (asleep)
 			bench_word_wait(word(turn), now);
-		else
+		else if (n > SPIN_TIGHT)
 			bench_spin(n);
 	}
 }
@@ -81,15 +83,22 @@ static void worker_run(void *arg)
 {
 	const struct pair *pair = arg;
 	struct shared *s = pair->shared;
+	struct bench_task task;
+	forkpool_fn *fn;
+	uint64_t out;
 	unsigned turn;
 
 	for (turn = 1;; turn++) {
 		if (pair->kind == SPIN)
 			turn_await(&s->active, 1, 1);
 		turn_await(&s->question.turn, turn, pair->kind != SPIN);
-		if (!s->question.fn)
+		/* A line that the other side spins on is touched once, not for long. */
+		task = s->question.task;
+		fn = s->question.fn;
+		if (!fn)
 			return;
-		s->question.fn(NULL, &s->question.task, &s->answer.out);
+		fn(NULL, &task, &out);
+		s->answer.out = out;
 		turn_give(&s->answer.turn, turn, pair->kind == BARE);
 	}
 }
