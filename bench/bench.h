@@ -48,6 +48,8 @@ enum {
 	BENCH_COPIES = 1 << 5,		/* arrays in private memory, copied to workers */
 	BENCH_RANGES = 1 << 6,		/* can run bench_job.range */
 	BENCH_NESTED = 1 << 7,		/* runs a cube of items as maps inside items, three levels deep */
+	BENCH_BARE = 1 << 8,		/* no pool: what the machine itself takes for it */
+	BENCH_SPINS = 1 << 9,		/* its worker never sleeps while it is measured */
 };
 
 struct bench_peer {
@@ -88,6 +90,72 @@ size_t bench_width(size_t count);
 /* Runs items FIRST ... of a job in this process. */
 void bench_items_run(const struct bench_job *job, size_t first, size_t count);
 
+/* ---- Peers that take single tasks --------------------------------------------- */
+
+/* Unfinished tasks that a submitter may have. */
+#define BENCH_WINDOW		1024
+#define BENCH_SUBMITTERS_MAX	16
+
+/* A task's argument; its result is a uint64_t. */
+struct bench_task {
+	uint64_t a, b;
+};
+
+/* The tasks of one submitter, in the order in which it submits them. */
+struct bench_stream {
+	forkpool_fn *fn;
+	const struct bench_task *in;
+	uint64_t *out;
+	size_t count;
+};
+
+/* What a submitting thread does; submitters count from 0 on. */
+typedef void bench_submitter(void *arg, unsigned submitter);
+
+struct bench_task_peer {
+	struct bench_peer peer;		/* the name, flags and variant only */
+	unsigned submitters;		/* 0 = as many as the workload has */
+	/*
+	 * Makes a pool for so many submitting threads beside the workers; for 0 the
+	 * caller is one of the workers, where it works at all.
+	 */
+	void *(*start)(const struct bench_task_peer *peer, unsigned workers, unsigned submitters);
+	void (*stop)(void *pool);
+	/* Runs BODY on so many threads that may submit; NULL: any thread may. */
+	void (*run)(void *pool, unsigned submitters, bench_submitter *body, void *arg);
+	/*
+	 * Submits each task by itself, and collects it: at most BENCH_WINDOW are
+	 * unfinished.  NULL where there are round trips only.
+	 */
+	int (*stream)(void *pool, unsigned submitter, const struct bench_stream *stream);
+	/* One task, and the wait for its result; NULL: it is a stream of one. */
+	int (*call)(void *pool, forkpool_fn *fn, const struct bench_task *in, uint64_t *out);
+	/* Fibonacci by naive recursion, each call a task; NULL where tasks can't submit. */
+	int (*fib)(void *pool, uint64_t n, uint64_t *ret);
+};
+
+/* All that were built, NULL at the end. */
+extern const struct bench_task_peer *const bench_task_peers[];
+
+extern const struct bench_task_peer bench_forkpool_task, bench_forkpool_alone;
+extern const struct bench_task_peer bench_pipe_task, bench_socket_task;
+extern const struct bench_task_peer bench_shm_task, bench_condvar_task;
+extern const struct bench_task_peer bench_omp_task;
+extern const struct bench_task_peer bench_tbb_group, bench_tbb_window, bench_tbb_enqueue;
+extern const struct bench_task_peer bench_spin_bare, bench_futex_wake, bench_futex_bare;
+
+/* BODY on so many threads at once, this one among them. */
+void bench_submitters_run(unsigned submitters, bench_submitter *body, void *arg);
+
+/* One turn of a loop that spins: with a single CPU the other side gets its turn, too. */
+void bench_spin(unsigned turn);
+
+/* A futex that processes may share. */
+void bench_word_wait(const uint32_t *word, uint32_t value);
+void bench_word_wake(const uint32_t *word);
+
+/* ---- Processes of peers ---------------------------------------------------------- */
+
 /*
  * Forks a worker that dies with its parent and is called "bench-worker"; it
  * runs FN(ARG) and exits.  Returns its pid or a negative error.
@@ -109,7 +177,8 @@ struct bench_workload {
 	enum bench_unit unit;
 	unsigned skip;		/* BENCH_ flags: peers of these kinds are left out */
 	const char *base;	/* a peer to compare with, beside the best one */
-	unsigned workers;	/* 0 = as the command line says */
+	unsigned workers;	/* 0 = as the command line says ... */
+	unsigned sweep[2];	/* ... and where that says nothing; 0 = the CPUs */
 	/* A loop ... */
 	forkpool_fn *fn;
 	forkpool_fn *answer;	/* gives the same results sooner; NULL = fn */
@@ -125,6 +194,10 @@ struct bench_workload {
 	int (*run)(const struct bench_workload *workload, unsigned workers);
 	int on_request;		/* not part of the default set */
 	int nested;		/* with BENCH_NESTED peers, too; count is a cube */
+	/* Single tasks. */
+	unsigned submitters;
+	int64_t idle;		/* ns of sleep before each round trip */
+	int apart;		/* the submitter on one CPU, all else on another */
 };
 
 /* All of them; name NULL at the end. */
@@ -148,6 +221,9 @@ int bench_lifecycle_run(const struct bench_workload *workload, unsigned workers)
 int bench_dirty_run(const struct bench_workload *workload, unsigned workers);
 int bench_heap_run(const struct bench_workload *workload, unsigned workers);
 int bench_idle_run(const struct bench_workload *workload, unsigned workers);
+int bench_stream_run(const struct bench_workload *workload, unsigned workers);
+int bench_trip_run(const struct bench_workload *workload, unsigned workers);
+int bench_fib_run(const struct bench_workload *workload, unsigned workers);
 
 /*
  * Starts and stops the pool of the peer NAME in this very program, beside
@@ -191,6 +267,7 @@ struct bench_series {
 	const struct bench_peer *peer;
 	double first;			/* with first touch; < 0 = not measured */
 	double sample[BENCH_ROUNDS_MAX];	/* the smaller the better */
+	double p99, max;		/* of all rounds together, where the table has tails */
 };
 
 struct bench_table {
@@ -202,6 +279,7 @@ struct bench_table {
 	unsigned rounds, count;	/* samples and series in use */
 	double scale;		/* shown is sample * scale ... */
 	int inverse;		/* ... or scale / sample */
+	int tails;
 	struct bench_series series[BENCH_PEERS_MAX];
 };
 
@@ -219,6 +297,12 @@ int64_t bench_pss_self(void);
 
 /* Context switches so far of all below this process and of its other threads. */
 int64_t bench_switches(void);
+
+/*
+ * Puts this process's main thread on one CPU, and its other threads and all
+ * processes below it on another.  Returns -1 where there is no second one.
+ */
+int bench_place_apart(void);
 
 /* CPU time that the whole machine has spent so far, ns. */
 int64_t bench_machine_busy(void);

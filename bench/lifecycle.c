@@ -100,7 +100,11 @@ int bench_life_main(const char *name, unsigned workers, int dirty)
 
 	for (i = 0; bench_peers[i] && strcmp(bench_peers[i]->name, name); i++)
 		;
-	if (!bench_peers[i] || (dirty && memory_dirty()))
+	if (!bench_peers[i]) {
+		fprintf(stderr, "%s takes single tasks only\n", name);
+		return -1;
+	}
+	if (dirty && memory_dirty())
 		return -1;
 	for (n = 0; n < LIVES; n++)
 		if (life_measure(bench_peers[i], workers, &life[n]))

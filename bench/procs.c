@@ -2,6 +2,7 @@
 /* What /proc says about the processes of a pool, and about the machine. */
 #include <ctype.h>
 #include <dirent.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -193,6 +194,65 @@ int64_t bench_switches(void)
 			sum += process_switches(p.list[i].pid, 0);
 	free(p.list);
 	return sum;
+}
+
+/* ---- Where they run ------------------------------------------------------------------ */
+
+/* Puts a process's threads on the CPUs of SET; its main thread left out if SKIP_MAIN. */
+static void process_place(pid_t pid, int skip_main, const cpu_set_t *set)
+{
+	char path[64];
+	struct dirent *entry;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	dir = opendir(path);
+	while (dir && (entry = readdir(dir))) {
+		pid_t tid = atoi(entry->d_name);
+
+		/* One that has ended meanwhile needs no place. */
+		if (entry->d_name[0] != '.' && !(skip_main && tid == pid))
+			sched_setaffinity(tid, sizeof(*set), set);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+/* The first two CPUs that the runner was given, alone in a set each. */
+static int places_find(cpu_set_t place[2])
+{
+	cpu_set_t all;
+	int cpu, found = 0;
+
+	if (sched_getaffinity(0, sizeof(all), &all))
+		return -1;
+	for (cpu = 0; cpu < CPU_SETSIZE && found < 2; cpu++)
+		if (CPU_ISSET(cpu, &all)) {
+			CPU_ZERO(&place[found]);
+			CPU_SET(cpu, &place[found++]);
+		}
+	return found == 2 ? 0 : -1;
+}
+
+int bench_place_apart(void)
+{
+	/* Found once: afterwards the mask of this thread has one CPU. */
+	static cpu_set_t place[2];
+	static int known;
+	struct processes p;
+	size_t i;
+
+	if (!known && places_find(place))
+		return -1;
+	known = 1;
+	process_place(getpid(), 1, &place[1]);
+	sched_setaffinity(0, sizeof(place[0]), &place[0]);
+	processes_read(&p);
+	for (i = 0; i < p.count; i++)
+		if (p.list[i].ours)
+			process_place(p.list[i].pid, 0, &place[1]);
+	free(p.list);
+	return 0;
 }
 
 int64_t bench_machine_busy(void)

@@ -70,7 +70,7 @@ static const struct bench_series *series_find(const struct bench_table *t, const
 	return NULL;
 }
 
-/* The peer to beat: neither ours nor the plain loop. */
+/* The peer to beat: neither ours, nor the plain loop, nor without a pool. */
 static const struct bench_series *series_best(const struct bench_table *t)
 {
 	const struct bench_series *best = NULL;
@@ -79,7 +79,7 @@ static const struct bench_series *series_best(const struct bench_table *t)
 	for (i = 0; i < t->count; i++) {
 		const struct bench_series *s = &t->series[i];
 
-		if (s->peer->flags & (BENCH_OURS | BENCH_SERIAL))
+		if (s->peer->flags & (BENCH_OURS | BENCH_SERIAL | BENCH_BARE))
 			continue;
 		if (!best || bench_median(s->sample, t->rounds) <
 			     bench_median(best->sample, t->rounds))
@@ -133,6 +133,10 @@ static void json_series(const struct bench_table *t, const struct bench_series *
 	for (i = 0; i < t->rounds; i++)
 		json_sample(t, s, "iteration", i, s->sample[i]);
 	json_sample(t, s, "median", 0, bench_median(s->sample, t->rounds));
+	if (t->tails) {
+		json_sample(t, s, "p99", 0, s->p99);
+		json_sample(t, s, "max", 0, s->max);
+	}
 }
 
 /* ---- Tables ------------------------------------------------------------------------------ */
@@ -152,6 +156,8 @@ static void row_print(const struct bench_table *t, const struct bench_series *s)
 
 	printf("  %-16s%12.4g%12.2g", s->peer->name,
 	       shown(t, bench_median(s->sample, t->rounds)), mad(t, s));
+	if (t->tails)
+		printf("%12.4g%12.4g", shown(t, s->p99), shown(t, s->max));
 	cell_print("%12.4g", s->first >= 0, shown(t, s->first));
 	cell_print("%12.3f", best && bench_median(best->sample, t->rounds) > 0,
 		   best ? ratio(t, s, best) : 0);
@@ -172,7 +178,10 @@ void bench_table_print(const struct bench_table *t)
 	printf("\n%s; %u worker%s, %u round%s%s\n", t->title, t->workers,
 	       t->workers == 1 ? "" : "s", t->rounds, t->rounds == 1 ? "" : "s",
 	       (long)t->workers > sysconf(_SC_NPROCESSORS_ONLN) ? ", more than CPUs" : "");
-	printf("  %-16s%12s%12s%12s%12s", "peer", t->unit, "MAD", "first", "/best");
+	printf("  %-16s%12s%12s", "peer", t->unit, "MAD");
+	if (t->tails)
+		printf("%12s%12s", "p99", "max");
+	printf("%12s%12s", "first", "/best");
 	if (t->base)
 		printf("%12s", heading);
 	if (series_find(t, bench_serial.name))

@@ -48,11 +48,36 @@ const struct bench_peer *const bench_peers[] = {
 _Static_assert(sizeof(bench_peers) / sizeof(bench_peers[0]) <= BENCH_PEERS_MAX,
 	       "a table has a series for every peer");
 
+const struct bench_task_peer *const bench_task_peers[] = {
+	&bench_forkpool_task,
+	&bench_forkpool_alone,
+	&bench_pipe_task,
+	&bench_socket_task,
+	&bench_shm_task,
+	&bench_condvar_task,
+#ifdef BENCH_OMP
+	&bench_omp_task,
+#endif
+#ifdef BENCH_TBB
+	&bench_tbb_group,
+	&bench_tbb_window,
+	&bench_tbb_enqueue,
+#endif
+	&bench_spin_bare,
+	&bench_futex_wake,
+	&bench_futex_bare,
+	NULL,
+};
+
+_Static_assert(sizeof(bench_task_peers) / sizeof(bench_task_peers[0]) <= BENCH_PEERS_MAX,
+	       "a table has a series for every peer");
+
 static const char usage[] =
 "usage: run [option ...]\n"
 "  -w, --workloads LIST  which, comma-separated (default: all that need no request)\n"
 "  -p, --peers LIST      which (default: all)\n"
-"  -n, --workers LIST    numbers of workers (default: the CPUs; w7: 2 and 8)\n"
+"  -n, --workers LIST    numbers of workers (default: the CPUs; w4: 1 and 2;\n"
+"                        w4-threads: 2; w5: 1; w7: 2 and 8)\n"
 "  -r, --rounds N        rounds (default 10, quick 3; w8 at most 3)\n"
 "  -q, --quick           fewer items and rounds\n"
 "  -j, --json FILE       every sample as JSON, too\n"
@@ -176,8 +201,6 @@ static int workload_run(const struct bench_workload *w, unsigned workers)
 
 static int workload_sweep(const struct bench_workload *w)
 {
-	/* Two points tell what a pool costs and what each worker costs. */
-	static const unsigned lives[] = { 2, 8 };
 	unsigned usable = forkpool_cpu_count();
 	const unsigned *sweep = &usable;
 	unsigned count = 1, i;
@@ -188,9 +211,9 @@ static int workload_sweep(const struct bench_workload *w)
 	} else if (bench_opt.sweep_count) {
 		sweep = bench_opt.sweep;
 		count = bench_opt.sweep_count;
-	} else if (w->run == bench_lifecycle_run) {
-		sweep = lives;
-		count = 2;
+	} else if (w->sweep[0]) {
+		sweep = w->sweep;
+		count = w->sweep[1] ? 2 : 1;
 	}
 	for (i = 0; i < count; i++)
 		err |= workload_run(w, sweep[i]);
@@ -211,6 +234,9 @@ static void names_print(void)
 	printf("peers:\n");
 	for (i = 0; bench_peers[i]; i++)
 		printf("  %s\n", bench_peers[i]->name);
+	printf("peers for single tasks (w4, w5, fib):\n");
+	for (i = 0; bench_task_peers[i]; i++)
+		printf("  %s\n", bench_task_peers[i]->peer.name);
 }
 
 static int name_known(const char *name, int peers)
@@ -221,6 +247,9 @@ static int name_known(const char *name, int peers)
 	if (peers) {
 		for (i = 0; bench_peers[i]; i++)
 			if (!strcmp(bench_peers[i]->name, name))
+				return 1;
+		for (i = 0; bench_task_peers[i]; i++)
+			if (!strcmp(bench_task_peers[i]->peer.name, name))
 				return 1;
 		return 0;
 	}

@@ -123,6 +123,26 @@ static void dear_fill(void *in, size_t count)
 	}
 }
 
+/* ---- W4, W5: a task of its own -------------------------------------------------- */
+
+BODY static int task_item(void *arg, const void *in, void *out)
+{
+	const struct bench_task *task = in;
+
+	(void)arg;
+	*(uint64_t *)out = splitmix64(task->a) ^ task->b;
+	return 0;
+}
+
+static void tasks_fill(void *in, size_t count)
+{
+	struct bench_task *task = in;
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		task[i] = (struct bench_task){ i, ~i };
+}
+
 /* ---- W6: the sum of 64 KiB of bytes ----------------------------------------------- */
 
 static uint64_t bytes_sum_plain(const unsigned char *p)
@@ -238,6 +258,21 @@ BODY int bench_empty(void *arg, const void *in, void *out)
 	.quick_div = 1, .per_item_div = 1, .batch = (maps), \
 	.skip = BENCH_SERIAL | BENCH_COPIES }
 
+#define W4(which, text, threads, ...) { \
+	.name = which, .title = "W4 single tasks: 10^6 of 16 bytes in, 8 out, " text, \
+	.run = bench_stream_run, .fn = task_item, .fill = tasks_fill, \
+	.in_size = sizeof(struct bench_task), .out_size = sizeof(uint64_t), \
+	.count = 1000000, .quick_div = 10, .per_item_div = 10, .submitters = (threads), \
+	.skip = BENCH_BARE, __VA_ARGS__ }
+
+#define W5(which, text, trips, ...) { \
+	.name = which, .title = "W5 round trip, " text, .run = bench_trip_run, \
+	.fn = task_item, .fill = tasks_fill, .in_size = sizeof(struct bench_task), \
+	.out_size = sizeof(uint64_t), .count = (trips), .quick_div = 2, .submitters = 1, \
+	.sweep = { 1 }, __VA_ARGS__ }
+
+#define IDLE	INT64_C(10000000)
+
 const struct bench_workload bench_workloads[] = {
 	{ .name = "w1", .title = "W1 tiny map: 10^7 items, splitmix64 of 8 bytes",
 	  .unit = BENCH_NS_PER_ITEM, .base = "omp-static", .fn = hash_item,
@@ -259,12 +294,26 @@ const struct bench_workload bench_workloads[] = {
 	W3(uniform, "uniform"),
 	W3(growing, "cost growing with the index"),
 	W3(dear, "1 % of them 100 times dearer"),
+	W4("w4", "1 submitter", 1, .sweep = { 1, 2 }),
+	W4("w4-threads", "4 submitters", 4, .sweep = { 2 }, .base = "forkpool-1"),
+	W5("w5-hot", "back to back", 20000, .base = "spin-bare",
+	   .skip = BENCH_VARIANT),
+	W5("w5-cold", "after 10 ms idle", 20, .base = "futex-wake", .idle = IDLE,
+	   .skip = BENCH_SPINS | BENCH_VARIANT),
+	W5("w5-cold-apart", "after 10 ms idle, submitter and worker on a CPU each", 20,
+	   .base = "futex-wake", .idle = IDLE, .apart = 1,
+	   .skip = BENCH_SPINS | BENCH_VARIANT),
+	{ .name = "fib", .title = "Fibonacci(27), a task per call",
+	  .unit = BENCH_MS_PER_MAP, .base = "tbb-group", .run = bench_fib_run,
+	  .count = 27, .skip = BENCH_BARE },
 	{ .name = "w6", .title = "W6 payload: 10^4 items of 64 KiB, byte sum",
 	  .unit = BENCH_GB_PER_S, .base = "tbb", .fn = bytes_item, .fill = bytes_fill,
 	  .in_size = PAYLOAD, .out_size = sizeof(uint64_t),
 	  .count = 10000, .quick_div = 10, .per_item_div = 1 },
 	{ .name = "w7", .title = "W7 start and stop", .base = "shm-item",
-	  .skip = BENCH_SERIAL | BENCH_VARIANT, .run = bench_lifecycle_run },
+	  .skip = BENCH_SERIAL | BENCH_VARIANT, .run = bench_lifecycle_run,
+	  /* Two points tell what a pool costs and what each worker costs. */
+	  .sweep = { 2, 8 } },
 	{ .name = "w8-long", .title = "W8 sleep: 4 items of 2 s on 8 workers",
 	  .unit = BENCH_MS_PER_MAP, .skip = BENCH_SERIAL | BENCH_VARIANT, .workers = 8,
 	  .fn = sleep_item, .answer = sleep_answer, .fill = sleep_long_fill,

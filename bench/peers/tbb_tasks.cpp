@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Peers for single tasks: oneTBB's.
+ *
+ * tbb-group: a task_group for each task, so that each can be waited for by itself; a
+ * submitter that waits runs tasks meanwhile.
+ * tbb-window: one task_group, waited for once in a window of tasks: less than what
+ * the workload asks for, as no task's result is known before those of all.
+ * tbb-enqueue: task_arena::enqueue, where other threads run all, and each task has a
+ * word to wait on: a client spins a little, then sleeps.
+ */
+#include <array>
+#include <atomic>
+#include <memory>
+#include <thread>
+
+#include <tbb/global_control.h>
+#include <tbb/task_arena.h>
+#include <tbb/task_group.h>
+
+#include "bench.h"
+
+namespace {
+
+enum { GROUP, WINDOW, ENQUEUE };
+
+/*
+ * Turns that a client spins, some 20 us, and after how many it lets others run: the
+ * thread that is to run its task may have been put on this very CPU.
+ */
+constexpr unsigned SPIN = 700;
+constexpr unsigned YIELD = 50;
+
+struct team {
+	tbb::task_scheduler_handle handle;
+	tbb::global_control limit;
+	tbb::task_arena arena;
+
+	/*
+	 * The limit counts one thread beside the workers: a submitter, or the caller,
+	 * which is one of the workers where there are no submitters.
+	 */
+	team(int variant, unsigned workers, unsigned submitters)
+		: handle(tbb::attach{}),
+		  limit(tbb::global_control::max_allowed_parallelism,
+			workers + (submitters ? 1 : 0)),
+		  arena(variant == ENQUEUE ? static_cast<int>(workers)
+					   : static_cast<int>(workers + submitters),
+			variant == ENQUEUE ? 0 : submitters ? submitters : 1)
+	{
+	}
+};
+
+void *team_start(const struct bench_task_peer *peer, unsigned workers, unsigned submitters)
+{
+	return new team(peer->peer.variant, workers, submitters);
+}
+
+void team_stop(void *arg)
+{
+	std::unique_ptr<team> gone(static_cast<team *>(arg));
+	tbb::task_scheduler_handle handle = std::move(gone->handle);
+
+	gone.reset();
+	/* Waits until the threads have ended. */
+	tbb::finalize(handle, std::nothrow);
+}
+
+/* ---- Task groups -------------------------------------------------------------------- */
+
+struct guest {
+	team *host;
+	bench_submitter *body;
+	void *arg;
+};
+
+void guest_run(void *arg, unsigned submitter)
+{
+	const guest *g = static_cast<const guest *>(arg);
+
+	g->host->arena.execute([g, submitter] { g->body(g->arg, submitter); });
+}
+
+/* The submitters are inside the arena, each in a slot kept for it. */
+void group_run(void *arg, unsigned submitters, bench_submitter *body, void *body_arg)
+{
+	guest g = { static_cast<team *>(arg), body, body_arg };
+
+	bench_submitters_run(submitters, guest_run, &g);
+}
+
+int group_stream(void *, unsigned, const struct bench_stream *stream)
+{
+	const bench_stream s = *stream;
+	const size_t window = s.count < BENCH_WINDOW ? s.count : BENCH_WINDOW;
+	std::unique_ptr<tbb::task_group[]> group(new tbb::task_group[window]);
+
+	for (size_t i = 0; i < s.count; i++) {
+		tbb::task_group &one = group[i % window];
+
+		if (i >= window)
+			one.wait();
+		one.run([fn = s.fn, in = &s.in[i], out = &s.out[i]] { fn(nullptr, in, out); });
+	}
+	for (size_t i = 0; i < window; i++)
+		group[i].wait();
+	return 0;
+}
+
+int window_stream(void *, unsigned, const struct bench_stream *stream)
+{
+	const bench_stream s = *stream;
+	tbb::task_group group;
+
+	for (size_t i = 0; i < s.count; i++) {
+		group.run([fn = s.fn, in = &s.in[i], out = &s.out[i]] { fn(nullptr, in, out); });
+		if (i % BENCH_WINDOW == BENCH_WINDOW - 1)
+			group.wait();
+	}
+	group.wait();
+	return 0;
+}
+
+uint64_t fib(uint64_t n)
+{
+	uint64_t a, b;
+
+	if (n < 2)
+		return n;
+
+	tbb::task_group group;
+
+	group.run([&a, n] { a = fib(n - 1); });
+	group.run([&b, n] { b = fib(n - 2); });
+	group.wait();
+	return a + b;
+}
+
+int group_fib(void *arg, uint64_t n, uint64_t *ret)
+{
+	static_cast<team *>(arg)->arena.execute([n, ret] { *ret = fib(n); });
+	return 0;
+}
+
+/* ---- Enqueue --------------------------------------------------------------------------- */
+
+enum : uint32_t { PENDING, DONE, ASLEEP };
+
+using state = std::atomic<uint32_t>;
+
+/* A futex is a plain word to the kernel. */
+const uint32_t *word(const state *s)
+{
+	return reinterpret_cast<const uint32_t *>(s);
+}
+
+void state_done(state *s)
+{
+	if (s->exchange(DONE) == ASLEEP)
+		bench_word_wake(word(s));
+}
+
+void state_await(state *s)
+{
+	for (unsigned i = 0; i < SPIN; i++) {
+		if (s->load(std::memory_order_acquire) == DONE)
+			return;
+		if (i % YIELD == YIELD - 1)
+			std::this_thread::yield();
+		bench_spin(i);
+	}
+
+	uint32_t pending = PENDING;
+
+	s->compare_exchange_strong(pending, ASLEEP);
+	while (s->load(std::memory_order_acquire) != DONE)
+		bench_word_wait(word(s), ASLEEP);
+}
+
+int enqueue_stream(void *arg, unsigned, const struct bench_stream *stream)
+{
+	team *t = static_cast<team *>(arg);
+	const bench_stream s = *stream;
+	std::array<state, BENCH_WINDOW> states;
+
+	for (size_t i = 0; i < s.count; i++) {
+		state *one = &states[i % BENCH_WINDOW];
+
+		if (i >= BENCH_WINDOW)
+			state_await(one);
+		one->store(PENDING, std::memory_order_relaxed);
+		t->arena.enqueue([fn = s.fn, in = &s.in[i], out = &s.out[i], one] {
+			fn(nullptr, in, out);
+			state_done(one);
+		});
+	}
+	for (size_t i = s.count < BENCH_WINDOW ? 0 : s.count - BENCH_WINDOW; i < s.count; i++)
+		state_await(&states[i % BENCH_WINDOW]);
+	return 0;
+}
+
+} /* namespace */
+
+extern const struct bench_task_peer bench_tbb_group;
+const struct bench_task_peer bench_tbb_group = {
+	{ "tbb-group", 0, GROUP, nullptr, nullptr, nullptr, nullptr }, 0,
+	team_start, team_stop, group_run, group_stream, nullptr, group_fib,
+};
+
+extern const struct bench_task_peer bench_tbb_window;
+const struct bench_task_peer bench_tbb_window = {
+	{ "tbb-window", BENCH_VARIANT, WINDOW, nullptr, nullptr, nullptr, nullptr }, 0,
+	team_start, team_stop, group_run, window_stream, nullptr, nullptr,
+};
+
+extern const struct bench_task_peer bench_tbb_enqueue;
+const struct bench_task_peer bench_tbb_enqueue = {
+	{ "tbb-enqueue", 0, ENQUEUE, nullptr, nullptr, nullptr, nullptr }, 0,
+	team_start, team_stop, nullptr, enqueue_stream, nullptr, nullptr,
+};

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Workloads of single tasks: the contest that they all are, a stream of tasks
+ * (W4), and Fibonacci with a task per call.
+ *
+ * As with loops, all pools stand ready, each round measures each in turn, and
+ * round 0 is kept apart.  A stream is timed by its submitters' own clocks, from
+ * when the first begins to when the last has collected all; before that, each
+ * has had some tasks run, so that its pool is awake and knows it.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tasks.h"
+
+/* With --quick Fibonacci is taken of this number. */
+#define FIB_QUICK	20
+
+/* ---- The contest ------------------------------------------------------------------- */
+
+/* Whether this run measures PEER: it must be able to do what the workload asks for. */
+static int peer_chosen(const struct bench_workload *w, const struct bench_task_peer *peer)
+{
+	if (!bench_chosen(w, &peer->peer))
+		return 0;
+	if (w->run == bench_fib_run)
+		return peer->fib != NULL && !peer->submitters;
+	if (peer->submitters)
+		return w->submitters > peer->submitters;
+	return w->run == bench_trip_run ? peer->call || peer->stream : peer->stream != NULL;
+}
+
+static int entry_start(struct task_contest *c, const struct bench_task_peer *peer)
+{
+	struct task_entry *e = &c->entry[c->count];
+
+	*e = (struct task_entry){ .peer = peer };
+	e->submitters = peer->submitters ? peer->submitters : c->workload->submitters;
+	e->pool = peer->start(peer, c->table.workers, e->submitters);
+	if (!e->pool)
+		return -1;
+	e->series = &c->table.series[c->count++];
+	e->series->peer = &peer->peer;
+	e->series->first = -1;
+	c->table.count = c->count;
+	return 0;
+}
+
+static int arrays_setup(struct task_contest *c)
+{
+	const struct bench_workload *w = c->workload;
+	size_t i;
+
+	c->in = calloc(c->items, sizeof(*c->in));
+	c->out = calloc(c->items, sizeof(*c->out));
+	c->answer = calloc(c->items, sizeof(*c->answer));
+	if (!c->in || !c->out || !c->answer) {
+		fprintf(stderr, "%s: not enough memory for the arrays\n", w->name);
+		return -ENOMEM;
+	}
+	if (w->fill)
+		w->fill(c->in, c->items);
+	for (i = 0; w->fn && i < c->items; i++)
+		w->fn(NULL, &c->in[i], &c->answer[i]);
+	return 0;
+}
+
+int task_contest_start(struct task_contest *c, const struct bench_workload *w,
+		       unsigned workers)
+{
+	struct bench_table *t = &c->table;
+	unsigned i;
+
+	c->workload = w;
+	c->items = bench_opt.quick && w->quick_div ? w->count / w->quick_div : w->count;
+	t->name = w->name;
+	snprintf(t->title, sizeof(t->title), "%s", w->title);
+	t->base = w->base;
+	t->workers = workers;
+	t->rounds = bench_rounds(w);
+	/* Processes are forked before the arrays exist: they need not inherit them. */
+	for (i = 0; bench_task_peers[i]; i++)
+		if (peer_chosen(w, bench_task_peers[i]) && entry_start(c, bench_task_peers[i]))
+			return -1;
+	return arrays_setup(c);
+}
+
+int task_contest_run(struct task_contest *c, task_measure *measure)
+{
+	unsigned round, i;
+	int err;
+
+	for (round = 0; round <= c->table.rounds; round++)
+		for (i = 0; i < c->count; i++) {
+			struct task_entry *e = &c->entry[(i + round) % c->count];
+			double took = 0;
+
+			bench_progress(c->workload->name, e->peer->peer.name, round);
+			bench_sleep(TASK_SETTLE_TIME);
+			err = measure(c, e, round, &took);
+			if (err) {
+				fprintf(stderr, "%s: %s: %s\n", c->workload->name,
+					e->peer->peer.name, forkpool_strerror(err));
+				return err;
+			}
+			if (round)
+				e->series->sample[round - 1] = took;
+			else
+				e->series->first = took;
+		}
+	return 0;
+}
+
+void task_contest_stop(struct task_contest *c)
+{
+	unsigned i;
+
+	for (i = 0; i < c->count; i++)
+		c->entry[i].peer->stop(c->entry[i].pool);
+	free(c->in);
+	free(c->out);
+	free(c->answer);
+}
+
+void task_entry_run(struct task_entry *e, bench_submitter *body, void *arg)
+{
+	if (e->peer->run)
+		e->peer->run(e->pool, e->submitters, body, arg);
+	else
+		bench_submitters_run(e->submitters, body, arg);
+}
+
+static int contest_hold(struct task_contest *c, const struct bench_workload *w, unsigned workers,
+			task_measure *measure)
+{
+	int err = task_contest_start(c, w, workers);
+
+	if (!err)
+		err = task_contest_run(c, measure);
+	task_contest_stop(c);
+	if (!err)
+		bench_table_print(&c->table);
+	return err;
+}
+
+/* ---- W4: streams --------------------------------------------------------------------- */
+
+/* One submitter's part of a sample. */
+struct part {
+	struct bench_stream stream;
+	uint64_t warm[BENCH_WINDOW];	/* results of the tasks before, which nobody times */
+	int64_t begin, end;
+	int err;
+};
+
+struct streams {
+	struct task_entry *entry;
+	pthread_barrier_t together;
+	struct part part[BENCH_SUBMITTERS_MAX];
+};
+
+static void part_run(void *arg, unsigned submitter)
+{
+	struct streams *s = arg;
+	struct part *part = &s->part[submitter];
+	const struct bench_task_peer *peer = s->entry->peer;
+	struct bench_stream warm = part->stream;
+
+	warm.out = part->warm;
+	if (warm.count > BENCH_WINDOW)
+		warm.count = BENCH_WINDOW;
+	part->err = peer->stream(s->entry->pool, submitter, &warm);
+	pthread_barrier_wait(&s->together);
+	part->begin = bench_clock();
+	if (!part->err)
+		part->err = peer->stream(s->entry->pool, submitter, &part->stream);
+	part->end = bench_clock();
+}
+
+static int streams_run(struct task_contest *c, struct task_entry *e, size_t count, double *ret)
+{
+	struct streams *s = calloc(1, sizeof(*s));
+	int64_t begin = INT64_MAX, end = 0;
+	unsigned i, n = e->submitters;
+	int err = 0;
+
+	if (!s)
+		return -ENOMEM;
+	s->entry = e;
+	for (i = 0; i < n; i++) {
+		size_t first = count * i / n;
+
+		s->part[i].stream = (struct bench_stream){
+			c->workload->fn, &c->in[first], &c->out[first],
+			count * (i + 1) / n - first,
+		};
+	}
+	pthread_barrier_init(&s->together, NULL, n);
+	task_entry_run(e, part_run, s);
+	pthread_barrier_destroy(&s->together);
+	for (i = 0; i < n; i++) {
+		err = err ? err : s->part[i].err;
+		begin = s->part[i].begin < begin ? s->part[i].begin : begin;
+		end = s->part[i].end > end ? s->part[i].end : end;
+	}
+	free(s);
+	*ret = (double)(end - begin);
+	return err;
+}
+
+static int stream_measure(struct task_contest *c, struct task_entry *e, unsigned round,
+			  double *ret)
+{
+	unsigned div = e->peer->peer.flags & BENCH_PER_ITEM ? c->workload->per_item_div : 1;
+	size_t count = c->items / div;
+	int err;
+
+	(void)round;
+	memset(c->out, 0, c->items * sizeof(*c->out));
+	err = streams_run(c, e, count, ret);
+	*ret *= div;
+	if (!err && memcmp(c->out, c->answer, count * sizeof(*c->out))) {
+		fprintf(stderr, "%s: %s: wrong result\n", c->workload->name,
+			e->peer->peer.name);
+		err = -EIO;
+	}
+	return err;
+}
+
+int bench_stream_run(const struct bench_workload *w, unsigned workers)
+{
+	struct task_contest *c = calloc(1, sizeof(*c));
+	int err;
+
+	if (!c)
+		return -ENOMEM;
+	c->table.unit = "M tasks/s";
+	c->table.inverse = 1;
+	c->table.scale = (double)(bench_opt.quick ? w->count / w->quick_div : w->count) * 1e3;
+	err = contest_hold(c, w, workers, stream_measure);
+	free(c);
+	return err;
+}
+
+/* ---- Fibonacci --------------------------------------------------------------------------- */
+
+static uint64_t fib(uint64_t n)
+{
+	uint64_t a = 0, b = 1, sum;
+
+	while (n--) {
+		sum = a + b;
+		a = b;
+		b = sum;
+	}
+	return a;
+}
+
+static int fib_measure(struct task_contest *c, struct task_entry *e, unsigned round,
+		       double *ret)
+{
+	const uint64_t n = bench_opt.quick ? FIB_QUICK : c->workload->count;
+	uint64_t value = 0;
+	int64_t begin = bench_clock();
+	int err = e->peer->fib(e->pool, n, &value);
+
+	(void)round;
+	*ret = (double)(bench_clock() - begin);
+	if (!err && value != fib(n)) {
+		fprintf(stderr, "%s: %s: wrong result\n", c->workload->name,
+			e->peer->peer.name);
+		err = -EIO;
+	}
+	return err;
+}
+
+int bench_fib_run(const struct bench_workload *w, unsigned workers)
+{
+	struct task_contest *c = calloc(1, sizeof(*c));
+	int err;
+
+	if (!c)
+		return -ENOMEM;
+	c->table.unit = "ms";
+	c->table.scale = 1e-6;
+	err = contest_hold(c, w, workers, fib_measure);
+	free(c);
+	return err;
+}
