@@ -67,6 +67,7 @@ static void take_options(struct fp_map *m, const struct forkpool_job_opts *o)
 	m->dont_wait = o->dont_wait;
 	m->on_progress = o->on_progress;
 	m->user = o->user;
+	m->prio = (uint32_t)(FORKPOOL_PRIORITY_HIGH - o->priority);
 	m->timeout = o->timeout;
 	m->deadline = o->deadline ? fp_deadline(o->deadline) : 0;
 	m->limited = o->timeout || o->deadline;
@@ -110,7 +111,8 @@ static int prepare(struct forkpool *pool, struct fp_map *m,
 	err = fp_options_copy(&known, FP_JOB_OPTS_FIRST, sizeof(known), opts);
 	if (err)
 		return err;
-	if (m->range && known.status)
+	if ((m->range && known.status) || known.group || known.priority < FORKPOOL_PRIORITY_LOW ||
+	    known.priority > FORKPOOL_PRIORITY_HIGH)
 		return -EINVAL;
 	err = check_limits(pool, &known);
 	if (err)

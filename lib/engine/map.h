@@ -28,7 +28,8 @@ struct fp_map {
 	size_t *first_failure;
 	void (*on_progress)(size_t done, size_t count, void *user);
 	void *user;
-	uint32_t level;			/* maps around it */
+	uint32_t level;			/* items around it */
+	uint32_t prio;			/* from 0, the highest, on */
 	bool limited;			/* it has limits of its own, and none just from the item that maps */
 	int64_t timeout;		/* ns for an item; 0 = none */
 	int64_t deadline;		/* on the monotonic clock; 0 = none */

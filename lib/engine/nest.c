@@ -29,6 +29,7 @@
 
 #include <forkpool.h>
 
+#include "engine/descend.h"
 #include "engine/piece.h"
 #include "engine/serial.h"
 #include "os/sys.h"
@@ -45,6 +46,9 @@ struct nest {
 	const struct fp_map *map;
 	struct fp_piece piece;
 	struct fp_runner runner;
+	uint32_t tag;			/* of the item that maps */
+	bool is_task;			/* what was found is not a chunk but this: */
+	struct fp_taken task;
 	int64_t report_at;
 };
 
@@ -78,9 +82,20 @@ static bool claim_descendant(struct nest *n, struct fp_chunk *chunk)
 	return false;
 }
 
+/* A task that an item of the map, or of what descends from it, has submitted. */
+static bool claim_task(struct nest *n)
+{
+	uint32_t kinds = fp_load_rlx(&n->self->crew->seg.ctl->kinds);
+
+	n->is_task = (kinds & FP_KIND_ANY_TASK) &&
+		     fp_descend_find(n->self, &n->runner, n->tag, &n->task);
+	return n->is_task;
+}
+
 static bool find_work(struct nest *n, struct fp_chunk *chunk)
 {
-	return claim_own(n, chunk) || claim_descendant(n, chunk);
+	n->is_task = false;
+	return claim_own(n, chunk) || claim_descendant(n, chunk) || claim_task(n);
 }
 
 static void run_chunk(struct nest *n, struct fp_chunk *chunk)
@@ -89,6 +104,10 @@ static void run_chunk(struct nest *n, struct fp_chunk *chunk)
 	struct fp_runner *below = self->top;
 	uint32_t level = self->level;
 
+	if (n->is_task) {
+		fp_descend_run(self, &n->runner, &n->task);
+		return;
+	}
 	fp_limit_boundary(self->shared);
 	n->runner.tag = fp_self_tag(self, self->depth - 1);
 	self->top = &n->runner;
@@ -222,26 +241,6 @@ static void inherit_limits(const struct fp_self *self, struct fp_map *m)
 		m->deadline = m->deadline ? fp_earlier(m->deadline, (int64_t)outer) : (int64_t)outer;
 }
 
-static void open_runner(struct nest *n, struct fp_frame *frame)
-{
-	const struct fp_runner *base = &n->self->runner;
-
-	n->runner = (struct fp_runner){
-		.claimer = {
-			.seg = base->claimer.seg,
-			.frame = frame,
-			.id = base->claimer.id,
-			.items = base->claimer.items,
-		},
-		.me = base->me,
-		.outer = fp_load_rlx(&base->me->limit),
-		.nested = true,
-		.loop = base->loop,
-		.pid = base->pid,
-		.flush = base->flush,
-	};
-}
-
 static int finish(struct nest *n, int err)
 {
 	const struct fp_map *m = n->map;
@@ -268,7 +267,8 @@ static int run_in(struct nest *n, struct fp_frame *frame)
 	struct fp_self *self = n->self;
 	int err;
 
-	open_runner(n, frame);
+	fp_descend_open(self, &n->runner, frame);
+	n->tag = self->top->tag;
 	n->piece.parent = fp_self_parent(self);
 	n->report_at = fp_deadline(FP_PROGRESS_NS);
 	self->depth++;

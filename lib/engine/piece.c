@@ -52,6 +52,7 @@ static void publish(struct fp_piece *p)
 		.begin = m->begin + p->b,
 		.parent = p->parent,
 		.level = m->level,
+		.prio = m->prio,
 		.chunk = m->chunk,
 		.status = status_at(p),
 		.timeout = m->timeout,

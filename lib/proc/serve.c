@@ -272,14 +272,12 @@ static bool more_in(struct fp_self *self, const struct lanes *l)
 	return false;
 }
 
-bool fp_serve_more(struct fp_self *self)
+bool fp_serve_tasks_wait(void *ctx)
 {
+	struct fp_self *self = ctx;
 	const struct fp_segment *seg = &self->crew->seg;
-	/* KIND-K3: as KIND-K2, behind IDLE-H2; pairs with KIND-K1. */
-	uint32_t kinds = fp_load_sc(&seg->ctl->kinds), p;
+	uint32_t kinds = fp_load_rlx(&seg->ctl->kinds), p;
 
-	if (more_chunks(self))
-		return true;
 	for (p = 0; p < FP_PRIOS; p++) {
 		const struct lanes crew = lanes_of(seg, p, true), host = lanes_of(seg, p, false);
 
@@ -287,4 +285,11 @@ bool fp_serve_more(struct fp_self *self)
 			return true;
 	}
 	return false;
+}
+
+bool fp_serve_more(struct fp_self *self)
+{
+	/* KIND-K3: as KIND-K2, behind IDLE-H2; pairs with KIND-K1. */
+	fp_load_sc(&self->crew->seg.ctl->kinds);
+	return more_chunks(self) || fp_serve_tasks_wait(self);
 }

@@ -22,6 +22,9 @@ bool fp_serve_find(struct fp_self *self, struct fp_found *ret);
 /* Is there more to be had?  May say so in vain, never the opposite. */
 bool fp_serve_more(struct fp_self *self);
 
+/* Does a task wait for this worker (ctx is its struct fp_self)? */
+bool fp_serve_tasks_wait(void *ctx);
+
 /* Runs it.  False: the worker is to go no further (fp_run_chunk()). */
 bool fp_serve_run(struct fp_self *self, struct fp_found *found);
 

@@ -221,6 +221,8 @@ static void enter(struct fp_self *self, const struct fp_crew *crew, unsigned id,
 			.loop = crew->loop,
 			.pid = getpid(),
 			.flush = process,
+			.tasks_wait = fp_serve_tasks_wait,
+			.ctx = self,
 			.max_items = crew->max_items,
 		},
 	};

@@ -371,6 +371,7 @@ enum fp_kind {
 };
 
 #define FP_KIND_ANY_MAP	(FP_KIND_MAP | FP_KIND_MAP << 2 | FP_KIND_MAP << 4)
+#define FP_KIND_ANY_TASK	(FP_KIND_ANY_MAP << 1)
 
 enum fp_stop {
 	FP_STOP_NO,

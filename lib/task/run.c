@@ -43,6 +43,7 @@
 #define STRIDE_NS	4000
 #define STRIDE_MOST	64	/* items, since the next ones may be dearer */
 #define SPLIT_RUN_NS	5000	/* a chunk is split no earlier ... */
+#define SLICE_NS	1000000	/* a chunk gives way to tasks after so long */
 #define SPLIT_LEFT_NS	3000	/* ... and not for less */
 #define RANGE_PARTS	4	/* calls for one chunk of a range, so that it can be split */
 #define RANGE_LEAST_NS	2000	/* but none shorter than this */
@@ -139,9 +140,25 @@ static bool wanted_by_others(const struct fp_claimer *c)
 	       (c->slot.index >= FP_SLOTS && fp_waiting_any(seg->ctl, seg->geo.workers));
 }
 
-/* Is the rest of this chunk better given back at i? */
-static bool give_up(const struct fp_runner *r, const struct fp_chunk *chunk, uint64_t i)
+/* May the chunk take so long that tasks are asked for between its items? */
+static bool takes_long(const struct fp_runner *r, const struct fp_chunk *chunk)
 {
+	uint64_t len = chunk->end - chunk->begin, cost = r->claimer.cost;
+
+	return r->tasks_wait && len > 1 && (!cost || len > SLICE_NS * FP_COST_UNIT / cost);
+}
+
+/* Has it had its slice, while a task waits? */
+static bool gives_way(const struct fp_runner *r)
+{
+	return fp_sys.clock() - r->now > SLICE_NS && r->tasks_wait(r->ctx);
+}
+
+/* Is the rest of this chunk better given back at i? */
+static bool give_up(const struct fp_runner *r, const struct fp_chunk *chunk, uint64_t i, bool slow)
+{
+	if (fp_unlikely(slow) && gives_way(r))
+		return true;
 	if (fp_unlikely(wanted_by_others(&r->claimer)) && worth_split(r, chunk, i))
 		return true;
 	return fp_unlikely(fp_run_leaves(r, i - chunk->begin));
@@ -217,6 +234,7 @@ static uint64_t run_strides(struct fp_runner *r, struct fp_chunk *chunk,
 	struct fp_ctl *ctl = c->seg->ctl;
 	bool stops = job->desc.flags & FP_JOB_STOP, limited = fp_limited(&job->desc);
 	uint64_t stride = stride_of(c, chunk), i = chunk->begin, to, begin;
+	bool slow = takes_long(r, chunk);
 
 	fp_store_rlx(&c->frame->span, stride);
 	fp_store_rlx(&c->frame->limit, 0);
@@ -234,7 +252,7 @@ static uint64_t run_strides(struct fp_runner *r, struct fp_chunk *chunk,
 			*leave = true;
 			break;
 		}
-		if (i == chunk->end || !give_up(r, chunk, i))
+		if (i == chunk->end || !give_up(r, chunk, i, slow))
 			continue;
 		*split = try_split(r, chunk, i);
 		*leave = !*split && leave_at(r, chunk, i);

@@ -16,6 +16,8 @@ struct fp_runner {
 	pid_t pid;
 	int64_t now;		/* end of the last chunk; 0 = ask the clock */
 	bool flush;		/* stdout is this process's own */
+	bool (*tasks_wait)(void *ctx);	/* for this worker, in its first frame; NULL: not asked */
+	void *ctx;
 	uint64_t ran;		/* items of the chunks before, over this worker's life */
 	uint64_t max_items;	/* once it has run so many it leaves; 0 = never */
 	uint64_t untold;	/* intent of the last task, whose waiters were not told yet (task/take.c); or NONE */
