@@ -37,7 +37,7 @@
 #include "shm/heapwords.h"
 
 #define FP_MAGIC	0x6c6f6f706b726f66ull	/* "forkpool", little-endian */
-#define FP_LAYOUT	3u			/* raised when anything below changes */
+#define FP_LAYOUT	4u			/* raised when anything below changes */
 
 #define FP_WORKERS_MAX	1024u
 #define FP_MAP_WORDS	(FP_WORKERS_MAX / 64)	/* words of a bitmap of workers */
@@ -166,6 +166,7 @@ static inline uint64_t fp_tagged_value(uint64_t w)
 enum fp_job_flags {
 	FP_JOB_RANGE = 1,	/* range is called, not fn */
 	FP_JOB_STOP = 2,	/* stop_on_error */
+	FP_JOB_NOTIFY = 4,	/* on_done: the host's loop is told of the end */
 };
 
 /*
@@ -207,6 +208,7 @@ struct fp_job {
 	fp_a64 fn;			/* desc.fn: whose cost is remembered */
 	fp_a64 timeout, deadline;	/* desc's: when the nursery looks again */
 	fp_a64 parent;			/* desc.parent */
+	fp_a32 notify;			/* desc has FP_JOB_NOTIFY: read by who completes the job */
 	struct fp_job_desc desc;
 
 	FP_ALIGNED fp_a64 used[FP_IDS_MAX / 64];	/* sub-regions that this job may have: a hint, set by their makers */
@@ -321,6 +323,13 @@ enum fp_log_kind {
 	FP_LOG_GIVES_UP,	/* code = -error: the pool is broken */
 };
 
+/* Is the host's event loop to be woken when a callback comes due? */
+enum fp_due_state {
+	FP_DUE_OFF,		/* nobody has asked for the descriptor */
+	FP_DUE_ARMED,
+	FP_DUE_TOLD,		/* somebody has written to the eventfd, or is about to */
+};
+
 #define FP_LOG_RECORDS	64u	/* the newest are kept */
 
 /* A ring; see shm/log.c. */
@@ -370,6 +379,10 @@ struct fp_ctl {
 	_Atomic int32_t resize_error;	/* the answer: 0 or -errno */
 
 	FP_ALIGNED fp_a32 life;		/* the nursery's robust futex: its tid, then FUTEX_OWNER_DIED */
+
+	FP_ALIGNED fp_a64 due;		/* slots of the host with a job that ended and wants a callback: set by anybody, taken by the host */
+	fp_a32 due_state;		/* enum fp_due_state; host: ARMED; anybody: ARMED -> TOLD */
+	fp_a32 due_lost;		/* a worker could not write to the eventfd; it sets, the nursery clears */
 
 	struct fp_log log;
 	FP_ALIGNED fp_a64 heap_limit;	/* units of the arena whose words have memory; raised by whoever allocates */
