@@ -304,7 +304,7 @@ static void pass_on(struct fp_async *a)
 		fp_async_put(a);
 }
 
-/* ---- The end, and the callback ------------------------------------------------------------- */
+/* ---- Gathering ---------------------------------------------------------------------------- */
 
 /* By who made the state REAPING; passes the job's own reference on. */
 static void gather(struct fp_async *a, uint64_t s)
