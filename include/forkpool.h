@@ -49,6 +49,8 @@
  *	forkpool_job_free            yes          no effect    no effect
  *	forkpool_stats,
  *	forkpool_worker_stats        yes          yes          -EINVAL
+ *	forkpool_event_fd,
+ *	forkpool_dispatch            yes          -EPERM       -EINVAL
  *	forkpool_close, _terminate   yes          -EPERM       -EINVAL
  *	forkpool_join, _resize       yes          -EPERM       -EINVAL
  *	forkpool_destroy             once, last   no effect    frees what the child holds
@@ -176,7 +178,7 @@ struct forkpool_opts {
 	/*
 	 * Descriptors that workers keep, under the same numbers; they are there for
 	 * the whole life of the pool, whatever the program closes.  Workers have 0,
-	 * 1, 2 and these, and no other.
+	 * 1, 2, these, and one of the library's own with a high number.
 	 */
 	const int *keep_fds;
 	size_t keep_fds_count;
@@ -198,7 +200,12 @@ struct forkpool_opts {
 	 * most a million.  forkpool_submit() then waits, or says -EAGAIN.
 	 */
 	unsigned queue_depth;
-	int dispatch_thread;	/* 1: a helper thread of the pool's own runs on_done callbacks */
+	/*
+	 * 1: a helper thread of the pool's own runs the on_done callbacks, with all
+	 * signals blocked; then forkpool_dispatch() is -EINVAL.  forkpool_destroy()
+	 * waits for a callback that runs.
+	 */
+	int dispatch_thread;
 };
 
 /* Declares NAME, a struct forkpool_opts: FORKPOOL_OPTS(opts, .workers = 8); */
@@ -635,6 +642,39 @@ int forkpool_job_kill(struct forkpool_job *job);
  * and so is a job that was freed before.
  */
 void forkpool_job_free(struct forkpool_job *job);
+
+/* ---- Event loops ------------------------------------------------------------ */
+
+/*
+ * A descriptor that can be read from while on_done callbacks are due, for poll(),
+ * epoll, libuv, GLib and the like; at times it can when none is.  It is there from
+ * the first call to forkpool_destroy(), always the same, the pool's, and not to be
+ * read or closed: its owner calls forkpool_dispatch().
+ *
+ * -EINVAL  pool is NULL; it has a dispatch_thread; a child calls
+ * -EPERM   inside a worker
+ * -EMFILE, -ENFILE, -ENOMEM  no descriptors, no memory
+ */
+int forkpool_event_fd(struct forkpool *pool);
+
+/*
+ * Runs the on_done callbacks that are due, on this thread, and returns how many.
+ * Does not wait: 0 when none is due.  A job's callback is run once, when the job
+ * has ended, however it did: also when the pool was terminated or broke, and
+ * whoever waited for the job before.  In a callback each call is allowed but
+ * forkpool_destroy() of this pool, which has no effect there; a dispatch inside a
+ * callback runs what else is due.  Several threads may dispatch at once.  What a
+ * callback makes due is for the next dispatch.
+ *
+ * A job that was freed gets no callback: when forkpool_job_free() has returned
+ * none begins, and one that another thread was running has ended; but a free that
+ * is made in a callback does not wait for others.  forkpool_destroy() drops what is
+ * due by then.
+ *
+ * -EINVAL  pool is NULL; it has a dispatch_thread; a child calls
+ * -EPERM   inside a worker
+ */
+int forkpool_dispatch(struct forkpool *pool);
 
 /* ---- Inside a worker ------------------------------------------------------ */
 

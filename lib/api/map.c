@@ -66,6 +66,7 @@ static void take_options(struct fp_map *m, const struct forkpool_job_opts *o)
 	m->first_failure = o->first_failure;
 	m->dont_wait = o->dont_wait;
 	m->on_progress = o->on_progress;
+	m->on_done = o->on_done;
 	m->user = o->user;
 	m->prio = (uint32_t)(FORKPOOL_PRIORITY_HIGH - o->priority);
 	m->timeout = o->timeout;
@@ -127,6 +128,8 @@ static int run(struct forkpool *pool, struct fp_map *m,
 	enum fp_caller caller;
 	int err = prepare(pool, m, opts, &caller);
 
+	if (!err && m->on_done)
+		err = -EINVAL;
 	if (err)
 		return err;
 	return caller == FP_CALLER_WORKER ? fp_nest_run(pool, m) : run_from_host(pool, m);
@@ -141,7 +144,7 @@ static int submit(struct forkpool *pool, struct fp_map *m,
 	if (err)
 		return err;
 	if (caller == FP_CALLER_WORKER)
-		return -ENOTSUP;
+		return m->on_done ? -EINVAL : -ENOTSUP;
 	err = fp_pool_enter(pool);
 	if (err)
 		return err;

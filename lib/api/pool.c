@@ -8,6 +8,7 @@
 
 #include "api/options.h"
 #include "base/error.h"
+#include "engine/dispatch.h"
 #include "engine/pool.h"
 #include "engine/resize.h"
 #include "os/cpus.h"
@@ -94,7 +95,10 @@ static int configure(struct fp_pool_config *config, const struct forkpool_opts *
 		.huge_pages = opts->huge_pages == 1,
 		.backing = opts->backing,
 		.queue_depth = opts->queue_depth,
+		.dispatch_thread = opts->dispatch_thread == 1,
 	};
+	if (opts->dispatch_thread < 0 || opts->dispatch_thread > 1)
+		return -EINVAL;
 	if (opts->queue_depth > QUEUE_MOST || opts->huge_pages < 0 || opts->huge_pages > 1 ||
 	    opts->backing < FORKPOOL_BACKING_AUTO || opts->backing > FORKPOOL_BACKING_MEMFD)
 		return -EINVAL;
@@ -193,7 +197,9 @@ void forkpool_destroy(struct forkpool *pool)
 		return;
 	switch (fp_pool_caller(pool)) {
 	case FP_CALLER_HOST:
-		fp_pool_destroy(pool);
+		/* Who called the callback goes on with the pool. */
+		if (!fp_dispatch_inside(pool))
+			fp_pool_destroy(pool);
 		break;
 	case FP_CALLER_CHILD:
 		fp_pool_forget(pool);

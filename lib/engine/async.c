@@ -23,7 +23,11 @@
  * I3 The caller's memory is written while REAPING only, and only while there is
  *    a handle: who frees one first takes the serial away and then waits for a
  *    REAPING to end; who reaps does both in the other order (ASYNC-F1, ASYNC-S1).
- * I4 No job that is not done is gathered before all workers have ended.
+ * I4 A job with on_done keeps its own reference until the callback has been
+ *    called, or dropped: who calls says so first and then looks whether there
+ *    is a handle, who frees does both in the other order and waits (ASYNC-C2,
+ *    ASYNC-C3).  So when a free has returned, no callback runs or ever will.
+ * I5 No job that is not done is gathered before all workers have ended.
  *
  * Progress.  Nobody waits for another thread but while that one copies results.
  *
@@ -38,11 +42,13 @@
 
 #include <forkpool.h>
 
+#include "engine/dispatch.h"
 #include "engine/handle.h"
 #include "engine/piece.h"
 #include "engine/serial.h"
 #include "engine/slots.h"
 #include "task/cancel.h"
+#include "task/due.h"
 #include "task/job.h"
 
 #define KEEP_MOST	((size_t)1 << 16)	/* items whose status is kept unasked */
@@ -60,6 +66,13 @@ enum state {
 	REAPING,
 	REAPING_AWAITED,	/* and somebody sleeps on the state */
 	FINISHED,
+};
+
+/* Where its callback is; who frees the job waits until it is over. */
+enum call {
+	CALL_NONE,
+	CALL_UNDER_WAY,
+	CALL_AWAITED,		/* and somebody sleeps on it */
 };
 
 #define STATE(s)	((enum state)((s) & 0xff))
@@ -84,6 +97,9 @@ struct fp_async {
 	bool ended;			/* in order: not left unfinished by a pool that ended, nor cancelled */
 
 	fp_a64 reported;		/* by on_progress */
+
+	struct fp_due due;		/* on_done is to be called */
+	fp_a32 call;			/* enum call; a futex */
 };
 
 struct fp_async_table {
@@ -239,7 +255,58 @@ static void note_result(struct fp_async *a, int err, bool deliver)
 		*m->first_failure = m->begin + a->failure.index;
 }
 
-/* By who made the state REAPING; drops the job's own reference. */
+/* ---- The callback ------------------------------------------------------------------------ */
+
+static void call_ended(struct fp_async *a)
+{
+	/* ASYNC-C1: what was done in the callback; pairs with ASYNC-C3. */
+	if (fp_swap_sc(&a->call, CALL_NONE) == CALL_AWAITED)
+		fp_sys.futex_wake(&a->call, INT_MAX);
+}
+
+/* From fp_dispatch(): once, with the reference that came with the entry. */
+static bool call_done(struct fp_due *due)
+{
+	struct fp_async *a = fp_container(due, struct fp_async, due);
+	uint64_t ident;
+
+	/* ASYNC-C2: before the look whether there is a handle; pairs with ASYNC-C3. */
+	fp_store_sc(&a->call, CALL_UNDER_WAY);
+	/* ASYNC-F4: as ASYNC-F2; pairs with ASYNC-F1. */
+	ident = fp_load_sc(&a->ident);
+	if (ident >> 32)
+		a->map.on_done(fp_handle_make(a->pool, a->index, (uint32_t)(ident >> 32)),
+			       a->map.user);
+	call_ended(a);
+	fp_async_put(a);
+	return ident >> 32;
+}
+
+/* The handle has been given up: no callback begins any more, and what runs comes to its end. */
+static void await_call(struct fp_async *a)
+{
+	uint32_t seen;
+
+	/* ASYNC-C3: after ASYNC-F1; so who calls sees that there is no handle, or is seen here; pairs with ASYNC-C1 and ASYNC-C2. */
+	while ((seen = fp_load_sc(&a->call)) != CALL_NONE) {
+		/* ASYNC-C4: asks for a wake-up, which ASYNC-C1 reads in its swap; pairs with ASYNC-C1. */
+		if (seen == CALL_AWAITED || fp_cas_sc(&a->call, &seen, CALL_AWAITED))
+			fp_sys.futex_wait(&a->call, CALL_AWAITED, FP_FOREVER);
+	}
+}
+
+/* It has ended: hands a reference on to the callback, or drops it. */
+static void pass_on(struct fp_async *a)
+{
+	if (a->map.on_done && !detached(a))
+		fp_dispatch_push(a->pool, &a->due);
+	else
+		fp_async_put(a);
+}
+
+/* ---- Gathering ---------------------------------------------------------------------------- */
+
+/* By who made the state REAPING; passes the job's own reference on. */
 static void gather(struct fp_async *a, uint64_t s)
 {
 	struct forkpool *pool = a->pool;
@@ -256,7 +323,7 @@ static void gather(struct fp_async *a, uint64_t s)
 	fp_store_rel(&slot->async, NULL);
 	fp_pool_give_slot(pool, slot);
 	finish(a, s);
-	fp_async_put(a);
+	pass_on(a);
 	fp_pool_leave(pool);
 }
 
@@ -319,23 +386,32 @@ static int settle(struct fp_async *a, int64_t deadline)
 	}
 }
 
+static bool reap_slot(struct forkpool *pool, unsigned slot, bool detached_only)
+{
+	/* ASYNC-L2: sc, for who looks since the slot's bit in `due` was set; pairs with ASYNC-L3. */
+	struct fp_async *a = fp_load_sc(&pool->host_slots[slot].async);
+	uint64_t s;
+
+	if (!a || (detached_only && !detached(a)))
+		return false;
+	/* ASYNC-S6: as ASYNC-S3; pairs with ASYNC-S5. */
+	s = fp_load_sc(&a->state);
+	return STATE(s) == RUNNING && !await_job(a, s, AT_ONCE) && try_gather(a, s);
+}
+
 unsigned fp_async_reap(struct forkpool *pool, bool detached_only)
 {
 	unsigned n = 0, i;
-	struct fp_async *a;
-	uint64_t s;
 
-	for (i = 0; i < FP_SLOTS; i++) {
-		/* ASYNC-L2: pairs with ASYNC-L3. */
-		a = fp_load_acq(&pool->host_slots[i].async);
-		if (!a || (detached_only && !detached(a)))
-			continue;
-		/* ASYNC-S6: as ASYNC-S3; pairs with ASYNC-S5. */
-		s = fp_load_sc(&a->state);
-		if (STATE(s) == RUNNING && !await_job(a, s, AT_ONCE))
-			n += try_gather(a, s);
-	}
+	for (i = 0; i < FP_SLOTS; i++)
+		n += reap_slot(pool, i, detached_only);
 	return n;
+}
+
+void fp_async_reap_slots(struct forkpool *pool, uint64_t slots)
+{
+	for (; slots; slots &= slots - 1)
+		reap_slot(pool, (unsigned)__builtin_ctzll(slots), false);
 }
 
 bool fp_async_arm(struct forkpool *pool, struct fp_wait *list, unsigned *n)
@@ -368,6 +444,8 @@ static void object_init(struct fp_async *a, const struct fp_map *map, uint64_t r
 	a->result = 0;
 	a->ended = false;
 	fp_store_rlx(&a->reported, 0);
+	a->due.call = call_done;
+	fp_store_rlx(&a->call, CALL_NONE);
 	/* Without a serial: nobody has a handle yet. */
 	fp_store_rlx(&a->ident, refs);
 }
@@ -434,6 +512,22 @@ static int start(struct fp_async *a)
 	return 0;
 }
 
+/* In a slot, and so found by reapers from here on; then it is not the submitter's any more. */
+static void enter_slot(struct fp_async *a)
+{
+	struct forkpool *pool = a->pool;
+	struct fp_host_slot *slot = a->piece.host;
+	uint64_t gen = a->piece.gen;
+	bool notify = a->map.on_done;
+
+	/* ASYNC-L3: before the looks for watchers, and whether the job is done; pairs with ASYNC-L2 and ASYNC-L4. */
+	fp_store_sc(&slot->async, a);
+	fp_watch_raise(pool);
+	/* Who was told of the job's end before that may not have found it. */
+	if (notify && fp_job_poll(&pool->crew.seg, slot->index, gen) != -EAGAIN)
+		fp_due_slot(&pool->crew.seg, slot->index);
+}
+
 int fp_async_submit(struct forkpool *pool, const struct fp_map *map,
 		    struct forkpool_job **ret)
 {
@@ -445,7 +539,7 @@ int fp_async_submit(struct forkpool *pool, const struct fp_map *map,
 	a = object_pop(pool);
 	if (!a)
 		return -ENOMEM;
-	object_init(a, map, at_once ? 1 : 2);
+	object_init(a, map, at_once && !map->on_done ? 1 : 2);
 	if (map->count)
 		err = at_once ? run_inline(a) : start(a);
 	if (err) {
@@ -455,13 +549,13 @@ int fp_async_submit(struct forkpool *pool, const struct fp_map *map,
 	}
 	*ret = hand_out(a);
 	set_state(a, at_once ? FINISHED : RUNNING);
-	if (at_once) {
-		fp_pool_leave(pool);
+	if (!at_once) {
+		enter_slot(a);
 		return 0;
 	}
-	/* ASYNC-L3: before the look for watchers; pairs with ASYNC-L2 and ASYNC-L4. */
-	fp_store_sc(&a->piece.host->async, a);
-	fp_watch_raise(pool);
+	if (map->on_done)
+		fp_dispatch_push(pool, &a->due);
+	fp_pool_leave(pool);
 	return 0;
 }
 
@@ -591,5 +685,7 @@ void fp_async_free(const struct forkpool_job *job)
 		settle(a, FP_FOREVER);
 	else
 		settle(a, AT_ONCE);
+	if (a->map.on_done && !fp_dispatch_inside(NULL))
+		await_call(a);
 	fp_async_put(a);
 }

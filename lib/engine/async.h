@@ -47,6 +47,9 @@ void fp_async_free(const struct forkpool_job *job);
 /* Gathers what has ended, or only what nobody has a handle of; how many there were. */
 unsigned fp_async_reap(struct forkpool *pool, bool detached);
 
+/* The same for a set of slots, which may be empty. */
+void fp_async_reap_slots(struct forkpool *pool, uint64_t slots);
+
 /*
  * Adds to list, from *n on, what to sleep on until an unfinished job ends.  False
  * when one of them has ended by now.

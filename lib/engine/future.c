@@ -29,6 +29,7 @@
 
 #include <forkpool.h>
 
+#include "engine/callback.h"
 #include "engine/handle.h"
 #include "engine/map.h"
 #include "engine/submit.h"
@@ -239,6 +240,9 @@ void fp_future_free(const struct fp_ref *r)
 
 	/* FUTURE-S3: once; pairs with FUTURE-S1. */
 	if (!fp_cas_sc(&r->future->serial, &serial, 0))
+		return;
+	/* What is in the queue of callbacks keeps its place. */
+	if (fp_unlikely(r->future->calls) && !fp_callback_drop(&r->desk->calls[r->index]))
 		return;
 	if (fp_future_word(r) && fp_line_is_mine(r->pool, home->owner)) {
 		fp_future_freed(home->owner->ctx, home, r->index);

@@ -50,6 +50,10 @@ static inline struct forkpool_job *fp_ref_make(struct forkpool *pool, const stru
 	struct fp_future *f = &desk->futures[at->index];
 
 	f->last_serial = f->last_serial % FP_HANDLE_SERIALS + 1;
+	if (fp_unlikely(f->calls)) {
+		desk->calls[at->index].pool = pool;
+		desk->calls[at->index].job = fp_handle_make_task(pool, at->number, f->last_serial);
+	}
 	/* FUTURE-S2: from here on the handle is found; pairs with FUTURE-S1. */
 	fp_store_rel(&f->serial, f->last_serial);
 	return fp_handle_make_task(pool, at->number, f->last_serial);

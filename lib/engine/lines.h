@@ -3,6 +3,7 @@
 #ifndef FP_ENGINE_LINES_H
 #define FP_ENGINE_LINES_H
 
+#include "engine/dispatch.h"
 #include "engine/pool.h"
 #include "os/thread.h"
 #include "task/lane.h"
@@ -14,14 +15,33 @@ struct fp_future {
 	const void *out;		/* where the result lies; NULL = there is none */
 	int64_t deadline;		/* what has not begun by then never does; 0 = none */
 	void *far;			/* memory in the arena for what does not fit the slot; NULL = none */
+	bool calls;			/* it has a callback, beside it in the desk */
+};
+
+enum fp_call_state {
+	FP_CALL_WANTED,		/* the task's end is to be called */
+	FP_CALL_QUEUED,
+	FP_CALL_MAKING,
+	FP_CALL_AWAITED,	/* and who frees the job waits for that */
+	FP_CALL_MADE,
+	FP_CALL_DROPPED,	/* the job was freed before */
+};
+
+/* The callback of a task; see callback.c. */
+struct fp_callback {
+	struct fp_due due;
+	fp_a32 state;			/* enum fp_call_state; a futex */
 	void (*on_done)(struct forkpool_job *job, void *user);
 	void *user;
+	struct forkpool *pool;
+	struct forkpool_job *job;
 };
 
 /* A page of slots and what is known of its tasks; looked up by the page's number. */
 struct fp_desk {
 	struct fp_home home;
 	struct fp_future futures[FP_PAGE_SLOTS];
+	struct fp_callback calls[FP_PAGE_SLOTS];
 };
 
 /* A producer, and who uses it. */

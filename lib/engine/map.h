@@ -27,6 +27,7 @@ struct fp_map {
 	struct forkpool_status *status;
 	size_t *first_failure;
 	void (*on_progress)(size_t done, size_t count, void *user);
+	void (*on_done)(struct forkpool_job *job, void *user);
 	void *user;
 	uint32_t level;			/* items around it */
 	uint32_t prio;			/* from 0, the highest, on */

@@ -41,7 +41,8 @@ static void publish(struct fp_piece *p)
 	const struct fp_segment *seg = &p->pool->crew.seg;
 	const struct fp_job_desc desc = {
 		.fn = m->fn,
-		.flags = (m->range ? FP_JOB_RANGE : 0) | (m->stop_on_error ? FP_JOB_STOP : 0),
+		.flags = (m->range ? FP_JOB_RANGE : 0) | (m->stop_on_error ? FP_JOB_STOP : 0) |
+			 (m->on_done ? FP_JOB_NOTIFY : 0),
 		.retries = m->retries,
 		.arg = st->arg,
 		.in = at(st->in, st->own_in, m->in_size, p->b),

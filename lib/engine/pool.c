@@ -32,6 +32,7 @@
 #include <forkpool.h>
 
 #include "engine/async.h"
+#include "engine/dispatch.h"
 #include "engine/future.h"
 #include "engine/handle.h"
 #include "engine/log.h"
@@ -43,6 +44,7 @@
 #include "shm/stats.h"
 #include "sync/idle.h"
 #include "task/cancel.h"
+#include "task/due.h"
 #include "task/job.h"
 
 #define WORKER_SPIN_NS	50000
@@ -173,6 +175,7 @@ static void *thread_main(void *arg)
 		/* LIFE-L4: nobody writes to the segment any more; pairs with LIFE-L1. */
 		fp_or_sc(&ctl->life, FUTEX_OWNER_DIED);
 		fp_sys.futex_wake(&ctl->life, INT32_MAX);
+		fp_due_repeat(&pool->crew.seg);
 	}
 	return NULL;
 }
@@ -334,6 +337,8 @@ static int init(struct forkpool *pool, const struct fp_pool_config *config)
 		err = make_token(pool);
 	if (!err)
 		err = init_locks(pool);
+	if (!err)
+		err = fp_dispatch_open(pool);
 	if (err)
 		return err;
 	fp_slots_init(pool);
@@ -489,6 +494,38 @@ static void await_line(struct fp_line *line, void *unused)
 		fp_sys.yield();
 }
 
+/* Ends the helper thread, when its callback has returned; that one may wait for a job. */
+static void end_helper(struct forkpool *pool)
+{
+	if (!pool->dispatch.has_helper)
+		return;
+	fp_dispatch_ask_to_stop(pool);
+	if (pool->mode == FORKPOOL_PROCESSES &&
+	    fp_spawn_wait(&pool->spawn, fp_deadline(PATIENCE_NS)))
+		fp_spawn_kill(&pool->spawn);
+	fp_dispatch_join(pool);
+}
+
+int fp_pool_end_fd(struct forkpool *pool)
+{
+	int fd = -ESRCH;
+
+	if (pool->mode != FORKPOOL_PROCESSES)
+		return fd;
+	pthread_mutex_lock(&pool->ending);
+	if (!pool->ended)
+		fd = fp_spawn_end_fd(&pool->spawn);
+	pthread_mutex_unlock(&pool->ending);
+	return fd;
+}
+
+bool fp_pool_has_ended(struct forkpool *pool)
+{
+	if (pool->mode == FORKPOOL_PROCESSES)
+		return fp_spawn_over(&pool->spawn);
+	return pool->mode == FORKPOOL_THREADS && fp_life_ended(pool->crew.seg.ctl);
+}
+
 int fp_pool_close(struct forkpool *pool)
 {
 	set_state(pool, FP_POOL_CLOSED);
@@ -537,6 +574,7 @@ int fp_pool_join(struct forkpool *pool, int64_t timeout)
 
 static void free_local(struct forkpool *pool)
 {
+	fp_dispatch_close(pool);
 	fp_async_destroy(pool);
 	fp_lines_destroy(pool);
 	fp_arena_destroy(pool->arena);
@@ -552,8 +590,9 @@ static void free_local(struct forkpool *pool)
 
 void fp_pool_destroy(struct forkpool *pool)
 {
-	fp_handle_remove(pool);
 	fp_pool_terminate(pool);
+	end_helper(pool);
+	fp_handle_remove(pool);
 	end_workers(pool);
 	fp_pool_log(pool);
 	fp_slots_destroy(pool);
@@ -582,6 +621,7 @@ int fp_pool_create(struct forkpool **ret, const struct fp_pool_config *config)
 		return -ENOMEM;
 	memset(pool, 0, sizeof(*pool));
 	pool->spawn.control = -1;
+	fp_dispatch_init(pool);
 	err = init(pool, config);
 	if (err) {
 		free_local(pool);
@@ -597,6 +637,12 @@ int fp_pool_create(struct forkpool **ret, const struct fp_pool_config *config)
 	if (err) {
 		if (pool->mode == FORKPOOL_INLINE)
 			pool->ended = true;
+		fp_pool_destroy(pool);
+		return err;
+	}
+	if (config->dispatch_thread)
+		err = fp_dispatch_start(pool);
+	if (err) {
 		fp_pool_destroy(pool);
 		return err;
 	}

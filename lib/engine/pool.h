@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <urcu/lfstack.h>
+#include <urcu/wfcqueue.h>
 
 #include <forkpool.h>
 
@@ -34,6 +35,7 @@ struct fp_pool_config {
 	uint32_t queue_depth;		/* 0 = the default */
 	bool huge_pages;
 	int backing;			/* FORKPOOL_BACKING_... */
+	bool dispatch_thread;
 };
 
 /* A job slot from the host's side. */
@@ -43,6 +45,19 @@ struct fp_host_slot {
 	fp_a32 taken;			/* its room in the segment has been taken */
 	uint64_t gen;			/* of its last job */
 	struct fp_async *_Atomic async;	/* the unfinished async job that holds it; NULL */
+};
+
+/* Callbacks that are due, and who asks for them (dispatch.c). */
+struct fp_dispatch {
+	struct cds_wfcq_head head;	/* of struct fp_due */
+	struct cds_wfcq_tail tail;
+	fp_a64 pushed, taken;		/* ever */
+	_Atomic int poll_fd;		/* what forkpool_event_fd() returns; -1 = not asked for yet */
+	pthread_mutex_t lock;		/* who makes poll_fd, or writes the next one */
+	int end_fd;			/* in poll_fd, until the pool's end has been seen; -1 */
+	fp_a32 stop;			/* the helper is to end */
+	bool has_helper;
+	pthread_t helper;
 };
 
 struct forkpool {
@@ -73,6 +88,8 @@ struct forkpool {
 	struct fp_async_table *asyncs;
 	struct fp_lines *lines;		/* where threads submit tasks */
 	struct fp_desk *_Atomic *desks;	/* what is known of tasks, by page; see lines.h */
+
+	struct fp_dispatch dispatch;
 
 	pthread_mutex_t ending;		/* who ends the workers */
 	bool ended;
@@ -124,5 +141,11 @@ void fp_pool_set_spin(struct forkpool *pool, uint32_t workers);
 
 /* Waits until no worker can write to the segment any more.  0 or -ETIMEDOUT. */
 int fp_pool_await_end(struct forkpool *pool, int64_t deadline);
+
+/* Has that come?  Never inline. */
+bool fp_pool_has_ended(struct forkpool *pool);
+
+/* A new descriptor that can be read from when it has; -ESRCH: there is none, or no need for one; or -errno. */
+int fp_pool_end_fd(struct forkpool *pool);
 
 #endif

@@ -30,6 +30,7 @@
 
 #include <forkpool.h>
 
+#include "engine/callback.h"
 #include "engine/future.h"
 #include "os/sys.h"
 #include "sync/fence.h"
@@ -222,8 +223,9 @@ static inline int fill(struct forkpool *pool, const struct fp_place *at, const s
 	t->flags = 0;
 	fp_store_rlx(&t->asks, s->on_done ? FP_ASK_DUE : 0);
 	f->deadline = s->deadline;
-	f->on_done = s->on_done;
-	f->user = s->user;
+	f->calls = s->on_done;
+	if (fp_unlikely(s->on_done))
+		fp_callback_init(&fp_container(at->home, struct fp_desk, home)->calls[at->index], s->on_done, s->user);
 	if (fp_unlikely(!is_small(s)))
 		return fill_large(pool, t, f, s, in);
 	fill_small(t, f, s, in);
@@ -292,13 +294,18 @@ static int put_one(struct fp_line *line, const struct fp_spec *s, const void *in
 static void hand_out(struct forkpool *pool, const struct fp_place *at, const struct fp_spec *s,
 		     struct forkpool_job **ret)
 {
-	if (ret)
+	struct forkpool_job *job;
+
+	if (fp_likely(ret && !s->on_done)) {
 		*ret = fp_ref_make(pool, at);
-	else if (s->on_done)
-		fp_ref_make(pool, at);
-	else
+	} else if (s->on_done) {
+		job = fp_ref_make(pool, at);
+		if (ret)
+			*ret = job;
+	} else {
 		/* TASK-G4: nobody asks from the start; pairs with TASK-G1. */
 		fp_or_sc(&at->home->given_up, (uint32_t)1 << at->index);
+	}
 }
 
 /* At most AT_ONCE; how many, or an error if none. */
@@ -451,8 +458,9 @@ static int64_t put_here(struct forkpool *pool, const struct fp_spec *s, size_t i
 	fp_line_put(line);
 	if (n)
 		return n;
-	run_here(pool, &at);
 	hand_out(pool, &at, s, ret ? ret + i : NULL);
+	run_here(pool, &at);
+	fp_task_told(&pool->crew.seg, at.number);
 	return 0;
 }
 

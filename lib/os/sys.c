@@ -15,9 +15,12 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -190,6 +193,11 @@ static int sys_above_stdio(int fd)
 	return moved;
 }
 
+static int sys_copy_above(int fd, int least)
+{
+	return fp_raw(SYS_fcntl, fd, F_DUPFD_CLOEXEC, least);
+}
+
 static int sys_check_open(int fd)
 {
 	int flags = fp_raw(SYS_fcntl, fd, F_GETFD);
@@ -246,6 +254,47 @@ static int sys_poll(struct pollfd *fds, nfds_t n, int64_t deadline)
 		deadline = deadline > 0 ? deadline - sys_clock() : 0;
 	left = fp_timespec(&ts, deadline);
 	return fp_raw(SYS_ppoll, fds, n, left, NULL, 0);
+}
+
+static int sys_eventfd(void)
+{
+	return fp_raw(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK);
+}
+
+/*
+ * An eventfd has no type in its mode, unlike files, pipes and sockets.  It is full
+ * only where nobody reads, who then finds it readable.
+ */
+static int sys_event_raise(int fd)
+{
+	const uint64_t one = 1;
+	struct stat st;
+	int err = fp_raw(SYS_fstat, fd, &st);
+	ssize_t n;
+
+	if (err || (st.st_mode & S_IFMT))
+		return -EBADF;
+	n = AGAIN(fp_raw(SYS_write, fd, &one, sizeof(one)));
+	return n == (ssize_t)sizeof(one) || n == -EAGAIN ? 0 : -EBADF;
+}
+
+static int sys_epoll(void)
+{
+	return fp_raw(SYS_epoll_create1, EPOLL_CLOEXEC);
+}
+
+static int sys_epoll_add(int epoll, int fd)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
+
+	return fp_raw(SYS_epoll_ctl, epoll, EPOLL_CTL_ADD, fd, &event);
+}
+
+static int sys_epoll_drop(int epoll, int fd)
+{
+	struct epoll_event event = { 0 };
+
+	return fp_raw(SYS_epoll_ctl, epoll, EPOLL_CTL_DEL, fd, &event);
 }
 
 static int sys_yield(void)
@@ -428,6 +477,7 @@ static int sys_children(pid_t *list, int room)
 	.statfs = sys_statfs,				\
 	.close = sys_close,				\
 	.above_stdio = sys_above_stdio,			\
+	.copy_above = sys_copy_above,			\
 	.check_open = sys_check_open,			\
 	.close_range = sys_close_range,			\
 	.socketpair = sys_socketpair,			\
@@ -435,6 +485,11 @@ static int sys_children(pid_t *list, int room)
 	.recv = sys_recv,				\
 	.read = sys_read,				\
 	.poll = sys_poll,				\
+	.eventfd = sys_eventfd,				\
+	.event_raise = sys_event_raise,			\
+	.epoll = sys_epoll,				\
+	.epoll_add = sys_epoll_add,			\
+	.epoll_drop = sys_epoll_drop,			\
 	.getrlimit = sys_getrlimit,			\
 	.clock = sys_clock,				\
 	.futex_wait = fp_wait_one,			\

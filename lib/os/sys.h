@@ -57,6 +57,7 @@ struct fp_sys {
 	int (*statfs)(int fd, struct statfs *ret);
 	int (*close)(int fd);
 	int (*above_stdio)(int fd);				/* moves fd to 3 or more; closes it on failure */
+	int (*copy_above)(int fd, int least);			/* a copy of that number or more, close on exec */
 	int (*check_open)(int fd);				/* 0 or -EBADF */
 	int (*close_range)(unsigned first, unsigned last);
 	int (*socketpair)(int fds[2]);				/* SOCK_SEQPACKET, close on exec */
@@ -64,6 +65,11 @@ struct fp_sys {
 	ssize_t (*recv)(int fd, void *buf, size_t len);
 	ssize_t (*read)(int fd, void *buf, size_t len);
 	int (*poll)(struct pollfd *fds, nfds_t n, int64_t deadline);
+	int (*eventfd)(void);					/* not blocking, close on exec */
+	int (*event_raise)(int fd);				/* makes it readable; -EBADF: it is no such thing (any more) */
+	int (*epoll)(void);					/* close on exec */
+	int (*epoll_add)(int epoll, int fd);			/* watch it for input */
+	int (*epoll_drop)(int epoll, int fd);
 	int (*getrlimit)(int what, struct rlimit *ret);
 
 	/*

@@ -48,12 +48,14 @@
 #include "shm/log.h"
 #include "shm/stats.h"
 #include "sync/idle.h"
+#include "task/due.h"
 #include "task/nest.h"
 
 #define MS		((int64_t)1000000)
 #define LATER		(10 * MS)	/* until a recovery that found no room is tried again */
 #define LEAVE_GRACE	(1000 * MS)	/* for idle workers' exit hooks at a stop */
 #define ORPHANS		256
+#define EVENT_LEAST	224
 
 enum child_state { CHILD_NONE, CHILD_ALIVE, CHILD_UNSETTLED };
 
@@ -97,13 +99,28 @@ static int next_kept(const struct fp_nursery_args *args, int from)
 		next = args->host;
 	if (args->control >= from && args->control < next)
 		next = args->control;
+	if (args->event->fd >= from && args->event->fd < next)
+		next = args->event->fd;
 	for (i = 0; i < crew->keep_count; i++)
 		if (crew->keep[i] >= from && crew->keep[i] < next)
 			next = crew->keep[i];
 	return next;
 }
 
-/* All but 0, 1, 2, our two and those the host wants to be kept. */
+/*
+ * The eventfd gets a number that items which close and open files will hardly hit
+ * upon; where there is none so high it stays.
+ */
+static void take_event(struct fp_event *event)
+{
+	int fd = event->fd < 0 ? -1 : fp_sys.copy_above(event->fd, EVENT_LEAST);
+
+	if (fd >= 0)
+		event->fd = fd;
+	event->nursery = getpid();
+}
+
+/* All but 0, 1, 2, our three and those the host wants to be kept. */
 static void close_files(const struct fp_nursery_args *args)
 {
 	int from = 3, next;
@@ -168,6 +185,7 @@ static int setup(struct nursery *n, const struct fp_nursery_args *args)
 	fp_sys.prctl(PR_SET_CHILD_SUBREAPER, 1);
 	fp_sys.setpgid();
 	fp_sys.default_signals();
+	take_event(args->event);
 	close_files(args);
 	purge_stdio();
 	fp_worker_prepare();
@@ -429,6 +447,7 @@ static void settle(struct nursery *n, uint32_t id)
 	struct child *child = &n->children[id];
 	enum fp_recovered r = fp_recover_dead(n->crew, &n->attempts, &child->death);
 
+	fp_due_repeat(&n->crew->seg);
 	if (r == FP_RECOVERED_LATER) {
 		/* Work may have been left to it, or a wake-up been spent on it, before it died. */
 		if (child->state == CHILD_NONE)
@@ -501,6 +520,7 @@ static void worker_stopped(struct nursery *n, uint32_t id)
 {
 	n->children[id].charge.stopped = fp_sys.clock();
 	fp_recover_stopped(n->crew, id);
+	fp_due_repeat(&n->crew->seg);
 	fp_lanes_room(&n->crew->seg);
 	fp_idle_stopped(n->ctl, id);
 	fp_wake_all(n->ctl, n->crew->seg.geo.workers);
@@ -534,6 +554,8 @@ static void reap(struct nursery *n)
 
 	while (fp_sys.read(n->signals, drain, sizeof(drain)) > 0)
 		;
+	if (fp_due_was_lost(n->ctl))
+		fp_due_repeat(&n->crew->seg);
 	for (;;) {
 		info.si_pid = 0;
 		if (fp_sys.wait(P_ALL, 0, &info, WEXITED | WSTOPPED | WCONTINUED | WNOHANG) < 0 ||

@@ -30,6 +30,7 @@ struct fp_nursery_args {
 	pid_t parent;		/* the keeper; 0 = there is none */
 	int host;		/* pidfd of the host */
 	int control;		/* our end of the socket */
+	struct fp_event *event;	/* the nursery's own copy of what workers inherit */
 };
 
 /* The nursery's whole life, right after the fork that made it. */

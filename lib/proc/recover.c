@@ -15,7 +15,8 @@
  *	                               rest becomes a sub-region, or opens the one
  *	                               it lies in anew
  *	SPLIT                          nothing: the sub-region is published
- *	DONE                           walks up and wakes the waiters once more
+ *	DONE                           walks up, and wakes the waiters and the host's
+ *	                               event loop once more
  *
  * So for each frame, from the top down; before that the jobs of its items are
  * cancelled, and before an item is settled they have ended (task/nest.c, I5).
@@ -52,6 +53,7 @@
 #include "shm/stats.h"
 #include "task/cancel.h"
 #include "task/claim.h"
+#include "task/due.h"
 #include "task/nest.h"
 #include "task/outcome.h"
 
@@ -150,6 +152,7 @@ static void finish_again(const struct fp_crew *crew, const struct claim *c)
 {
 	fp_walk(&crew->seg, &c->slot, c->tops, c->jobgen, c->region, fp_word_gen(c->word));
 	fp_job_wake(c->slot.job);
+	fp_due_slot_again(&crew->seg, &c->slot);
 }
 
 /* ---- Settling a claim ---------------------------------------------------------------------- */

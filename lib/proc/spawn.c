@@ -292,12 +292,13 @@ static int make_processes(struct fp_spawn *s)
 	return err;
 }
 
-int fp_spawn_start(struct fp_spawn *s, const struct fp_crew *crew)
+int fp_spawn_start(struct fp_spawn *s, struct fp_crew *crew)
 {
 	int err;
 
 	memset(s, 0, sizeof(*s));
 	s->crew = s->args.crew = crew;
+	s->args.event = &crew->seg.event;
 	s->args.host = s->args.control = s->control = s->nursery = -1;
 	err = open_files(s);
 	if (!err)
@@ -370,7 +371,20 @@ int fp_spawn_wait(struct fp_spawn *s, int64_t deadline)
 	}
 }
 
-static void kill_nursery(struct fp_spawn *s)
+bool fp_spawn_over(struct fp_spawn *s)
+{
+	/* SPAWN-K4: as SPAWN-K3; pairs with SPAWN-K1. */
+	return s->keeper_pid > 0 ? fp_load_acq(&s->keeper) == 0 : fp_life_ended(s->crew->seg.ctl);
+}
+
+int fp_spawn_end_fd(const struct fp_spawn *s)
+{
+	if (s->keeper_pid > 0)
+		return fp_sys.pidfd(s->keeper_pid);
+	return s->nursery < 0 ? -ESRCH : fp_sys.copy_above(s->nursery, 0);
+}
+
+void fp_spawn_kill(struct fp_spawn *s)
 {
 	pid_t pid = (pid_t)(fp_load_rlx(&s->crew->seg.ctl->life) & FUTEX_TID_MASK);
 
@@ -383,7 +397,7 @@ static void kill_nursery(struct fp_spawn *s)
 void fp_spawn_end(struct fp_spawn *s, int64_t patience)
 {
 	if (fp_spawn_wait(s, fp_deadline(patience))) {
-		kill_nursery(s);
+		fp_spawn_kill(s);
 		fp_spawn_wait(s, FP_FOREVER);
 	}
 	reap_keeper(s);

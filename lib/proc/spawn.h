@@ -20,7 +20,7 @@ struct fp_spawn {
 };
 
 /* Makes keeper and nursery; workers are still starting when it returns.  0 or -errno. */
-int fp_spawn_start(struct fp_spawn *s, const struct fp_crew *crew);
+int fp_spawn_start(struct fp_spawn *s, struct fp_crew *crew);
 
 /* Says an order, or a command that needs no more, to the nursery; its being gone already is fine. */
 void fp_spawn_order(struct fp_spawn *s, const struct fp_order *order);
@@ -41,6 +41,18 @@ void fp_spawn_kill_task(struct fp_spawn *s, uint32_t number, uint32_t gen);
 
 /* Waits until all processes of the pool have ended.  0 or -ETIMEDOUT. */
 int fp_spawn_wait(struct fp_spawn *s, int64_t deadline);
+
+/* The same at once. */
+bool fp_spawn_over(struct fp_spawn *s);
+
+/*
+ * A new descriptor that can be read from when all have ended, close to what
+ * fp_spawn_over() says; or -errno.  Before fp_spawn_end().
+ */
+int fp_spawn_end_fd(const struct fp_spawn *s);
+
+/* Kills the nursery, and all with it.  Does not wait. */
+void fp_spawn_kill(struct fp_spawn *s);
 
 /* After fp_spawn_start(): ends everything, by force after patience ns, and frees. */
 void fp_spawn_end(struct fp_spawn *s, int64_t patience);

@@ -170,6 +170,7 @@ static inline uint64_t fp_tagged_value(uint64_t w)
 enum fp_job_flags {
 	FP_JOB_RANGE = 1,	/* range is called, not fn */
 	FP_JOB_STOP = 2,	/* stop_on_error */
+	FP_JOB_NOTIFY = 4,	/* on_done: the host's loop is told of the end */
 };
 
 /*
@@ -213,6 +214,7 @@ struct fp_job {
 	fp_a32 prio;			/* desc.prio */
 	fp_a64 timeout, deadline;	/* desc's: when the nursery looks again */
 	fp_a64 parent;			/* desc.parent */
+	fp_a32 notify;			/* desc has FP_JOB_NOTIFY: read by who completes the job */
 	struct fp_job_desc desc;
 
 	FP_ALIGNED fp_a64 used[FP_IDS_MAX / 64];	/* sub-regions that this job may have: a hint, set by their makers */
@@ -391,6 +393,13 @@ enum fp_log_kind {
 	FP_LOG_GIVES_UP,	/* code = -error: the pool is broken */
 };
 
+/* Is the host's event loop to be woken when a callback comes due? */
+enum fp_due_state {
+	FP_DUE_OFF,		/* nobody has asked for the descriptor */
+	FP_DUE_ARMED,
+	FP_DUE_TOLD,		/* somebody has written to the eventfd, or is about to */
+};
+
 #define FP_LOG_RECORDS	64u	/* the newest are kept */
 
 /* A ring; see shm/log.c. */
@@ -457,6 +466,10 @@ struct fp_ctl {
 
 	FP_ALIGNED fp_a32 life;		/* the nursery's robust futex: its tid, then FUTEX_OWNER_DIED */
 
+	FP_ALIGNED fp_a64 due;		/* slots of the host with a job that ended and wants a callback: set by anybody, taken by the host */
+	fp_a32 due_state;		/* enum fp_due_state; host: ARMED; anybody: ARMED -> TOLD */
+	fp_a32 due_lost;		/* a worker could not write to the eventfd; it sets, the nursery clears */
+
 	struct fp_log log;
 	FP_ALIGNED fp_a64 heap_limit;	/* units of the arena whose words have memory; raised by whoever allocates */
 
@@ -470,6 +483,9 @@ struct fp_ctl {
 	fp_a64 lookout;			/* when the nursery looks at limits next, unless told; FP_FOREVER, 0 = never; nursery writes */
 
 	FP_ALIGNED fp_a32 done;		/* futex of those who wait for any of several tasks; raised by who ends one */
+
+	/* Pages with tasks that ended and want a callback: set by anybody, taken by the host. */
+	FP_ALIGNED fp_a64 due_pages[FP_TASK_PAGES / 64];
 
 	FP_ALIGNED fp_a64 nest_watched[FP_NESTED / 64];	/* nested slots with a new job that has limits; workers set, the nursery takes */
 	struct fp_nest nest[FP_NESTED];

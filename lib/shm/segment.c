@@ -243,6 +243,7 @@ int fp_segment_create(struct fp_segment *seg, uint32_t workers, size_t arena_siz
 	int err;
 
 	memset(seg, 0, sizeof(*seg));
+	seg->event.fd = -1;
 	fp_geometry_init(&seg->geo, workers);
 	err = plan(seg, arena_size, &size, &align);
 	if (err)

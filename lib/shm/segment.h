@@ -5,6 +5,12 @@
 
 #include "shm/units.h"
 
+/* The eventfd of the pool's callbacks (task/due.c), as this process holds it. */
+struct fp_event {
+	int fd;				/* -1 = none */
+	pid_t nursery;			/* in workers: who writes where fd is something else by now; 0 elsewhere */
+};
+
 /* A process's handle; children inherit it by fork.  Never in the segment itself. */
 struct fp_segment {
 	struct fp_ctl *ctl;
@@ -13,6 +19,7 @@ struct fp_segment {
 	int fd;				/* -1 but in the host */
 	bool memfd;			/* /dev/shm would not do */
 	struct fp_geometry geo;
+	struct fp_event event;		/* not the segment's to open or close */
 };
 
 /* One slot's parts. */

@@ -58,6 +58,7 @@
 
 #include "os/sys.h"
 #include "shm/stats.h"
+#include "task/due.h"
 #include "task/size.h"
 
 /* ---- Words ----------------------------------------------------------------------- */
@@ -94,16 +95,23 @@ void fp_job_wake(struct fp_job *job)
 	fp_sys.futex_wake((fp_a32 *)&job->word, INT_MAX);
 }
 
-static void complete_job(struct fp_job *job, uint64_t jobgen)
+static void complete_job(const struct fp_segment *seg, const struct fp_slot *slot,
+			 uint64_t jobgen)
 {
-	uint64_t w = fp_load_rlx(&job->word);
+	struct fp_job *job = slot->job;
+	/* JOB-D4: whether a callback is wanted is read after it, and before the swap, so of this job; pairs with JOB-P1. */
+	uint64_t w = fp_load_acq(&job->word);
+	bool notify;
 
 	while (FP_JOB_GEN(w) == jobgen && (w & FP_JOB_RUN)) {
+		notify = fp_load_rlx(&job->notify);
 		/* JOB-D1: everything the items wrote is visible to who sees DONE; pairs with JOB-D2. */
 		if (!fp_cas_sc(&job->word, &w, fp_job_word(jobgen, FP_JOB_DONE | (w & FP_JOB_CANCEL))))
 			continue;
 		if (w & FP_JOB_WAITER)
 			fp_job_wake(job);
+		if (notify)
+			fp_due_slot(seg, slot->index);
 		return;
 	}
 }
@@ -182,7 +190,7 @@ void fp_walk(const struct fp_segment *seg, const struct fp_slot *slot,
 			return;
 	if (root && gen == (jobgen & FP_GEN_MASK) &&
 	    settled(&slot->regions[0], root, words, gen, tops))
-		complete_job(slot->job, jobgen);
+		complete_job(seg, slot, jobgen);
 }
 
 void fp_claim_finish(struct fp_claimer *c, const struct fp_chunk *chunk)

@@ -99,6 +99,7 @@ static void describe(struct fp_job *job, const struct fp_job_desc *d)
 	fp_store_rlx(&job->deadline, (uint64_t)d->deadline);
 	fp_store_rlx(&job->parent, d->parent);
 	fp_store_rlx(&job->prio, d->prio);
+	fp_store_rlx(&job->notify, (d->flags & FP_JOB_NOTIFY) != 0);
 	fp_store_rlx(&job->first, FP_FIRST_NONE);
 	job->desc = *d;
 }

@@ -89,8 +89,10 @@ static inline void fp_lane_ready(const struct fp_place *at)
 /* Workers find it from now on, if they find those before it in its lane. */
 static inline void fp_lane_show(const struct fp_place *at)
 {
-	/* TASK-T3: as TASK-T1; pairs with TASK-T2. */
-	fp_store_rel(&at->task->turn, at->visit);
+	/* A later visit may have passed over the page meanwhile. */
+	if (fp_likely((int32_t)(fp_load_rlx(&at->task->turn) - at->visit) < 0))
+		/* TASK-T3: as TASK-T1; pairs with TASK-T2. */
+		fp_store_rel(&at->task->turn, at->visit);
 }
 
 /* The place is free again: its task has ended, or was never ready.  By the submitter. */

@@ -41,6 +41,7 @@
 #include "os/sys.h"
 #include "shm/stats.h"
 #include "sync/fence.h"
+#include "task/due.h"
 #include "task/limit.h"
 
 /* ---- Cursors ---------------------------------------------------------------------------- */
@@ -320,6 +321,8 @@ void fp_task_told(const struct fp_segment *seg, uint32_t number)
 	/* The low half comes first: only little-endian machines are known here. */
 	if (asks & FP_ASK_WAITER)
 		fp_sys.futex_wake((fp_a32 *)&t->word, INT_MAX);
+	if (asks & FP_ASK_DUE)
+		fp_due_task(seg, number);
 	if (asks & FP_ASK_ANY) {
 		/* TASK-O1: before the wake, so that nobody sleeps on the old value; pairs with TASK-O2. */
 		fp_add_sc(&seg->ctl->done, 1);

@@ -10,8 +10,8 @@
  * ends all the same, with one item lost at most.  Some jobs are cancelled before
  * or after that: then each item has run or is not started at all, and the job must
  * end.  Of what items allocate, nothing is lost either way, and nothing of the item
- * that was.  k = 0, 1, 2 ... to the end of the path; a sample of
- * them, unless FORKPOOL_TORTURE is set.
+ * that was.  The host's event loop is told of each end.  k = 0, 1, 2 ... to the end
+ * of the path; a sample of them, unless FORKPOOL_TORTURE is set.
  */
 #include <errno.h>
 #include <signal.h>
@@ -31,6 +31,7 @@
 #include "task/cancel.h"
 #include "task/check.h"
 #include "task/claim.h"
+#include "task/due.h"
 #include "task/job.h"
 #include "task/limit.h"
 #include "task/nest.h"
@@ -77,7 +78,7 @@ static struct {
 	unsigned k;
 	uint32_t victim;
 	struct trace traces[MOST_WORKERS];
-	bool published;
+	bool published, told;
 
 	struct fp_heap_count before;
 
@@ -183,7 +184,7 @@ static void publish(void)
 	const struct fp_job_desc desc = {
 		.fn = ranges ? FN(range) : p->heap ? FN(heap_item)
 				: p->nested ? FN(nest_item) : FN(item),
-		.flags = p->flags,
+		.flags = p->flags | FP_JOB_NOTIFY,
 		.retries = p->retries,
 		.arg = h.sh,
 		.in = (const char *)h.sh->in,
@@ -216,7 +217,8 @@ static void clear(void)
 	h.sh->helped = h.path->helped;
 	fp_store_sc(&h.sh->helpers, 0);
 	h.sh->inner_retries = h.path->nested ? h.path->retries : 0;
-	h.published = false;
+	h.published = h.told = false;
+	fp_due_arm(h.seg);
 }
 
 static void expect_sound(void)
@@ -227,6 +229,20 @@ static void expect_sound(void)
 	EXPECT(!bad, "%s", bad);
 }
 
+/* As the host's loop: woken, it arms and looks whether the job is due. */
+static void await_told(void)
+{
+	struct pollfd p = { .fd = h.seg->event.fd, .events = POLLIN };
+	uint64_t count;
+
+	while (!h.told) {
+		EXPECT(fp_sys.poll(&p, 1, fp_deadline(CAP_NS)) == 1, "%s", "the loop is not woken");
+		fp_sys.read(p.fd, &count, sizeof(count));
+		fp_due_arm(h.seg);
+		h.told = fp_due_take(h.seg->ctl) >> h.slot->index & 1;
+	}
+}
+
 static void await_job(void)
 {
 	int err = fp_job_wait(h.seg, h.slot->index, h.slot->gen, fp_deadline(CAP_NS), 0);
@@ -234,6 +250,7 @@ static void await_job(void)
 	if (err)
 		expect_sound();
 	EXPECT(!err, "the job ends with %d", err);
+	await_told();
 	expect_sound();
 }
 
@@ -525,6 +542,8 @@ static int stop_at(const struct path *p, unsigned k)
 		EXPECT(fp_sys.clock() < until, "%s", "the others wait for a stopped worker");
 		sleep_a_little();
 	}
+	if (fp_job_poll(h.seg, h.slot->index, h.slot->gen) == 0)
+		await_told();
 	expect_sound();
 	condemn(false);
 	kill(h.traces[h.victim].pid, SIGCONT);

@@ -83,6 +83,67 @@ START_TEST(without_a_keeper)
 }
 END_TEST
 
+static int no_fd(void)
+{
+	return -EMFILE;
+}
+
+static int no_epoll_add(int epoll, int fd)
+{
+	(void)epoll;
+	(void)fd;
+	return -ENOMEM;
+}
+
+static int no_pidfd(pid_t pid)
+{
+	(void)pid;
+	return -EMFILE;
+}
+
+START_TEST(no_descriptors_for_events)
+{
+	struct forkpool *pool;
+	int fd;
+
+	fp_sys.eventfd = no_fd;
+	create_fails(-EMFILE);
+	pool = open_pool(1);
+	fp_sys.epoll = no_fd;
+	ck_assert_int_eq(forkpool_event_fd(pool), -EMFILE);
+	fp_sys = fp_sys_real;
+	fp_sys.epoll_add = no_epoll_add;
+	ck_assert_int_eq(forkpool_event_fd(pool), -ENOMEM);
+	fp_sys = fp_sys_real;
+	fp_sys.pidfd = no_pidfd;
+	ck_assert_int_eq(forkpool_event_fd(pool), -EMFILE);
+	fp_sys = fp_sys_real;
+	fd = forkpool_event_fd(pool);
+	ck_assert_int_ge(fd, 3);
+	ck_assert_int_eq(forkpool_event_fd(pool), fd);
+	forkpool_destroy(pool);
+}
+END_TEST
+
+/* The end of a pool without a keeper makes the descriptor readable, until a dispatch has seen it. */
+START_TEST(end_without_a_keeper)
+{
+	struct pollfd p = { .events = POLLIN };
+	struct forkpool *pool;
+
+	fp_sys.clone_vm = no_clone;
+	pool = open_pool(2);
+	fp_sys = fp_sys_real;
+	p.fd = forkpool_event_fd(pool);
+	ck_assert_int_eq(fp_sys.poll(&p, 1, 0), 0);
+	ck_assert_int_eq(forkpool_terminate(pool), 0);
+	ck_assert_int_eq(fp_sys.poll(&p, 1, fp_deadline((int64_t)30000000000)), 1);
+	ck_assert_int_eq(forkpool_dispatch(pool), 0);
+	ck_assert_int_eq(fp_sys.poll(&p, 1, 0), 0);
+	forkpool_destroy(pool);
+}
+END_TEST
+
 /* With a keeper and without one. */
 START_TEST(nursery_that_cannot_start)
 {
@@ -274,6 +335,8 @@ int main(void)
 	if (!test_processes())
 		return TEST_SKIP;
 	tcase_add_test(start, without_a_keeper);
+	tcase_add_test(start, no_descriptors_for_events);
+	tcase_add_test(start, end_without_a_keeper);
 	tcase_add_loop_test(start, nursery_that_cannot_start, 0, 2);
 	tcase_add_loop_test(start, nursery_that_is_killed_early, 0, 2);
 	tcase_add_loop_test(start, no_nursery_at_all, 0, 2);

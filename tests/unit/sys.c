@@ -500,6 +500,49 @@ START_TEST(descriptors_are_open_or_not)
 }
 END_TEST
 
+static bool readable(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	return fp_sys.poll(&p, 1, 0) == 1;
+}
+
+/* An eventfd is raised, full or not, and nothing else is written to. */
+START_TEST(events)
+{
+	const uint64_t most = UINT64_MAX - 1;
+	int fd = fp_sys.eventfd(), copy = fp_sys.copy_above(fd, 100), epoll = fp_sys.epoll(), pipes[2];
+	uint64_t value;
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_ge(copy, 100);
+	ck_assert_int_eq(fp_sys.epoll_add(epoll, copy), 0);
+	ck_assert(!readable(epoll));
+	ck_assert_int_eq(fp_sys.event_raise(copy), 0);
+	ck_assert_int_eq(fp_sys.event_raise(fd), 0);
+	ck_assert(readable(epoll));
+	ck_assert_int_eq(fp_sys.read(fd, &value, sizeof(value)), sizeof(value));
+	ck_assert_uint_eq(value, 2);
+	ck_assert_int_eq(fp_sys.read(fd, &value, sizeof(value)), -EAGAIN);
+	ck_assert(!readable(epoll));
+	ck_assert_int_eq(write(fd, &most, sizeof(most)), sizeof(most));
+	ck_assert_int_eq(fp_sys.event_raise(fd), 0);
+	ck_assert_int_eq(fp_sys.epoll_drop(epoll, copy), 0);
+	ck_assert(!readable(epoll));
+	ck_assert_int_eq(fp_sys.epoll_drop(epoll, copy), -ENOENT);
+	ck_assert_int_eq(pipe(pipes), 0);
+	ck_assert_int_eq(fp_sys.event_raise(pipes[1]), -EBADF);
+	ck_assert(!readable(pipes[0]));
+	ck_assert_int_eq(fp_sys.event_raise(-1), -EBADF);
+	ck_assert_int_eq(fp_sys.copy_above(-1, 0), -EBADF);
+	close(pipes[0]);
+	close(pipes[1]);
+	close(epoll);
+	close(copy);
+	close(fd);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("sys");
@@ -525,5 +568,6 @@ int main(void)
 	tcase_add_test(tc, moving_to_another_cpu);
 	tcase_add_test(tc, binding_to_one_cpu);
 	tcase_add_test(tc, descriptors_are_open_or_not);
+	tcase_add_test(tc, events);
 	return test_main(suite);
 }
