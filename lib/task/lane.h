@@ -14,6 +14,7 @@ struct fp_home {
 	struct fp_producer *owner;
 	uint32_t page;
 	uint32_t free;			/* slots without a task */
+	uint32_t counts;		/* slots whose tasks are in the owner's `used` */
 	fp_a32 given_up;		/* nobody asks for these tasks any more; set by whoever gives up */
 	uint32_t gens[FP_PAGE_SLOTS];	/* of the last task in each */
 };
@@ -66,6 +67,9 @@ void fp_lane_give(struct fp_home *home, uint32_t index);
 
 /* Counts what has not ended, which `used` may exceed. */
 void fp_lane_count(struct fp_producer *p);
+
+/* Takes back all that was given up and has ended. */
+void fp_lane_collect(struct fp_producer *p);
 
 /* Tasks that wait for a worker; a snapshot, by any thread of the submitter's process. */
 uint32_t fp_lane_queued(const struct fp_producer *p);
