@@ -142,10 +142,12 @@ int forkpool_submit_many(struct forkpool *pool, forkpool_fn *fn, const void *in,
 		.prio = 1,
 	};
 
+	enum fp_caller caller;
+
 	if (count > INT32_MAX)
 		return -EINVAL;
 	if (!count)
-		return pool && fn ? 0 : -EINVAL;
+		return begin(pool, &s, &caller);
 	return (int)submit(pool, &s, opts, ret);
 }
 

@@ -247,7 +247,6 @@ void fp_future_free(const struct fp_ref *r)
 	if (fp_future_word(r) && fp_line_is_mine(r->pool, home->owner)) {
 		fp_future_freed(home->owner->ctx, home, r->index);
 		fp_lane_give(home, r->index);
-		home->owner->used -= home->owner->used > 0;
 		return;
 	}
 	/* TASK-G2: with all that was done with the job; pairs with TASK-G1. */

@@ -158,15 +158,21 @@ static int wait_all(struct list *l, int64_t deadline)
 	return first;
 }
 
+/* Inside an item a group is not to be asked for. */
+static int check_caller(const struct forkpool_group *g)
+{
+	if (!g || fp_pool_caller(g->pool) == FP_CALLER_CHILD)
+		return -EINVAL;
+	return fp_self ? -EPERM : 0;
+}
+
 int forkpool_group_wait(struct forkpool_group *g, int64_t timeout)
 {
+	int err = timeout < -1 ? -EINVAL : check_caller(g);
 	struct list all;
-	int err;
 
-	if (!g || timeout < -1)
-		return -EINVAL;
-	if (fp_self)
-		return -EPERM;
+	if (err)
+		return err;
 	all = take(g);
 	err = wait_all(&all, timeout ? fp_deadline(timeout) : 0);
 	if (err == -ETIMEDOUT)
@@ -177,12 +183,11 @@ int forkpool_group_wait(struct forkpool_group *g, int64_t timeout)
 
 int forkpool_group_cancel(struct forkpool_group *g)
 {
+	int err = check_caller(g);
 	size_t i;
 
-	if (!g)
-		return -EINVAL;
-	if (fp_self)
-		return -EPERM;
+	if (err)
+		return err;
 	pthread_mutex_lock(&g->lock);
 	for (i = 0; i < g->list.n; i++)
 		forkpool_job_cancel(g->list.members[i].job);

@@ -25,6 +25,7 @@
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <stddef.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -39,6 +40,7 @@
 #include "task/take.h"
 
 #define AT_ONCE		256u	/* tasks with one publication */
+#define ANY_ALIGN	_Alignof(max_align_t)
 #define FAR_ALIGN	((size_t)64)
 #define ROOM_MOST	256u	/* tasks that end before one who waits for room is woken */
 
@@ -72,9 +74,10 @@ struct places {
 	size_t arg, in, out, end;
 };
 
+/* What is large enough for it is aligned for any type. */
 static size_t place(size_t *end, size_t size, size_t align)
 {
-	size_t at = fp_round_up(*end, size < align ? 8 : align);
+	size_t at = fp_round_up(*end, size < ANY_ALIGN ? 8 : size < align ? ANY_ALIGN : align);
 
 	*end = at + size;
 	return at;
@@ -201,7 +204,7 @@ static inline void fill_small(struct fp_task *t, struct fp_future *f, const stru
 static int fill_large(struct forkpool *pool, struct fp_task *t, struct fp_future *f,
 		      const struct fp_spec *s, const void *in)
 {
-	const struct places p = places_for(s, 16);
+	const struct places p = places_for(s, ANY_ALIGN);
 	size_t room = room_of(s);
 	int err = 0;
 
@@ -281,12 +284,15 @@ static int put_one(struct fp_line *line, const struct fp_spec *s, const void *in
 	if (err)
 		return err;
 	err = fill(line->pool, at, s, in);
+	if (fp_unlikely(err == -ENOMEM)) {
+		fp_lane_collect(&line->lane);
+		err = fill(line->pool, at, s, in);
+	}
 	if (fp_likely(!err)) {
 		fp_lane_ready(at);
 		return 0;
 	}
 	fp_lane_give(at->home, at->index);
-	line->lane.used--;
 	fp_lane_show(at);
 	return err;
 }

@@ -20,7 +20,8 @@
  * I3 A page is filled only if no slot in it is READY.  Others are passed over: all
  *    turns, then the visit.  So each READY slot has been passed in the last visit
  *    of its page, and a cursor that follows the visits comes by.  After a few pages
- *    like that a new one is linked in.
+ *    like that a new one is linked in; in a host thread's lane at once, so that the
+ *    ring has the order of submission.
  * I4 A slot is used again only when its task has ended and nobody asks for it.
  * I5 Nothing here is read back from the segment and trusted but the states of
  *    words: generations, pages and their order are the process's own.
@@ -204,20 +205,31 @@ static int add_page(struct fp_producer *p)
 	return 0;
 }
 
+/*
+ * Tasks of a thread are begun in order, so what is READY there stays in front.  Of
+ * an item's the oldest ones wait longest: they would never be passed.
+ */
+static bool keeps_order(const struct fp_producer *p)
+{
+	return p->id < FP_HOST_LANES;
+}
+
 /* To a page that can be filled. */
 static int next_page(struct fp_producer *p)
 {
 	struct fp_home *h;
 	uint32_t n;
+	bool ready;
 
 	for (n = 0; p->home && n < p->pages; n++) {
 		h = p->home->next;
 		collect(p, h);
-		if (h->free && !any_ready(p, h)) {
+		ready = any_ready(p, h);
+		if (h->free && !ready) {
 			enter(p, h);
 			return 0;
 		}
-		if (n >= PASS_MOST && !add_page(p))
+		if ((n >= PASS_MOST || (ready && keeps_order(p))) && !add_page(p))
 			return 0;
 		pass_over(p, h);
 	}
@@ -253,12 +265,25 @@ int fp_lane_search(struct fp_producer *p, struct fp_place *ret)
 void fp_lane_count(struct fp_producer *p)
 {
 	struct fp_home *h = p->home;
-	uint32_t n, busy;
+	uint32_t n, left, i;
 
-	p->used = 0;
 	for (n = 0; n < p->pages; n++, h = h->next)
-		for (busy = FP_ALL_PLACES & ~h->free; busy; busy &= busy - 1)
-			p->used += !has_ended(word_at(p, h, (uint32_t)__builtin_ctz(busy)));
+		for (left = h->counts; left; left &= left - 1) {
+			i = (uint32_t)__builtin_ctz(left);
+			if (!has_ended(word_at(p, h, i)))
+				continue;
+			h->counts &= ~((uint32_t)1 << i);
+			p->used--;
+		}
+}
+
+void fp_lane_collect(struct fp_producer *p)
+{
+	struct fp_home *h = p->home;
+	uint32_t n;
+
+	for (n = 0; n < p->pages; n++, h = h->next)
+		collect(p, h);
 }
 
 /* ---- A lane's beginnings ---------------------------------------------------------------------------- */

@@ -14,6 +14,7 @@ struct fp_home {
 	struct fp_producer *owner;
 	uint32_t page;
 	uint32_t free;			/* slots without a task */
+	uint32_t counts;		/* slots whose tasks are in the owner's `used` */
 	fp_a32 given_up;		/* nobody asks for these tasks any more; set by whoever gives up */
 	uint32_t gens[FP_PAGE_SLOTS];	/* of the last task in each */
 };
@@ -60,6 +61,7 @@ static inline void fp_lane_use(struct fp_producer *p, struct fp_home *h, struct 
 	uint32_t i = p->index;
 
 	h->free &= ~((uint32_t)1 << i);
+	h->counts |= (uint32_t)1 << i;
 	ret->home = h;
 	ret->index = i;
 	ret->number = h->page * FP_PAGE_SLOTS + i;
@@ -98,10 +100,17 @@ static inline void fp_lane_show(const struct fp_place *at)
 /* The place is free again: its task has ended, or was never ready.  By the submitter. */
 static inline void fp_lane_give(struct fp_home *home, uint32_t index)
 {
-	home->free |= (uint32_t)1 << index;
+	uint32_t bit = (uint32_t)1 << index;
+
+	home->free |= bit;
+	home->owner->used -= !!(home->counts & bit);
+	home->counts &= ~bit;
 }
 
 /* Counts what has not ended, which `used` may exceed. */
 void fp_lane_count(struct fp_producer *p);
+
+/* Takes back all that was given up and has ended. */
+void fp_lane_collect(struct fp_producer *p);
 
 #endif

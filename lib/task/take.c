@@ -19,6 +19,10 @@
  *    there otherwise.  It has not passed a READY slot but by claiming it or seeing it
  *    claimed.  Lapped, or when the epoch changed, it looks at all slots by their words.
  * I4 Page numbers from the segment are bounded before use.
+ * I5 While it looks at all slots it leaves those alone that the submitter has shown
+ *    since, by the visit where that was when the look began: it goes on from there.
+ *    Were it to go on from a later one, or not to leave them, tasks would be missed,
+ *    or be begun before those that were submitted first.
  *
  * Ordering pairs.  TASK-C1/TASK-R1 (the task), TASK-D1/TASK-E1 (its end), TASK-D2/
  * TASK-W1 (asks), TASK-T2/TASK-T1, TASK-V2/TASK-V1 (hints).
@@ -63,6 +67,23 @@ static uint32_t visit_of(const struct fp_segment *seg, uint32_t page)
 	return fp_load_acq(&fp_segment_page(seg, page)->visit);
 }
 
+/* Newer than where the cursor is? */
+static bool is_later(const struct fp_cursor *at, uint32_t visit)
+{
+	return (int32_t)(visit - at->visit) > 0;
+}
+
+/* Looking at all, at this page, unless it was shown since the look began (I5). */
+static bool go_on_at(const struct fp_segment *seg, struct fp_cursor *at, uint32_t page)
+{
+	if (!is_page(seg, page))
+		return false;
+	at->page = page;
+	at->index = page != at->until && is_later(at, visit_of(seg, page)) ? FP_PAGE_SLOTS : 1;
+	/* Where the ring doesn't close, as before an adoption has ended: no further in one go. */
+	return at->left && --at->left;
+}
+
 /* From the page behind the submitter's, once round, to its own. */
 static bool look_at_all(const struct fp_segment *seg, struct fp_cursor *at, const struct fp_lane *lane)
 {
@@ -71,11 +92,11 @@ static bool look_at_all(const struct fp_segment *seg, struct fp_cursor *at, cons
 
 	if (!is_page(seg, page))
 		return false;
+	/* Before the first look: whatever the submitter shows after it comes in order from there. */
+	at->visit = visit_of(seg, page);
 	at->until = page;
 	at->left = FP_TASK_PAGES;
-	at->page = next_of(seg, page);
-	at->index = 1;
-	return is_page(seg, at->page);
+	return go_on_at(seg, at, next_of(seg, page));
 }
 
 /* Behind the last slot: to the next page, if the submitter has been there. */
@@ -85,18 +106,14 @@ static bool turn_page(const struct fp_segment *seg, struct fp_cursor *at, const 
 
 	if (at->until && at->page == at->until) {
 		/* Looked at all; from here on in order. */
-		at->visit = visit_of(seg, at->page);
 		at->until = 0;
 		at->index = 1;
 		return true;
 	}
+	if (at->until)
+		return go_on_at(seg, at, next);
 	if (!is_page(seg, next))
 		return false;
-	if (at->until) {
-		at->page = next;
-		at->index = 1;
-		return --at->left > 0;
-	}
 	visit = visit_of(seg, next);
 	if ((int32_t)(visit - at->visit) > 1)
 		return look_at_all(seg, at, lane);
@@ -146,7 +163,7 @@ static bool seek(const struct fp_segment *seg, struct fp_cursor *at, struct fp_l
 			continue;
 		}
 		*word = fp_load_rlx(&t->word);
-		if (fp_task_state(*word) == FP_TASK_READY)
+		if (fp_task_state(*word) == FP_TASK_READY && !(at->until && is_later(at, fp_load_rlx(&t->turn))))
 			return true;
 		at->index++;
 	}
