@@ -13,6 +13,7 @@ struct fp_home {
 	struct fp_home *next;		/* in the ring */
 	struct fp_producer *owner;
 	uint32_t page;
+	uint32_t visit;			/* the submitter's last one */
 	uint32_t free;			/* slots without a task */
 	fp_a32 given_up;		/* nobody asks for these tasks any more; set by whoever gives up */
 	uint32_t gens[FP_PAGE_SLOTS];	/* of the last task in each */
@@ -42,7 +43,6 @@ struct fp_place {
 	struct fp_task *task;
 	uint32_t index;
 	uint32_t number;
-	uint32_t visit;
 	uint32_t gen;			/* the new task's */
 };
 

@@ -66,6 +66,8 @@ static bool look_at_all(const struct fp_segment *seg, struct fp_cursor *at, cons
 
 	if (!is_page(seg, page))
 		return false;
+	/* Before the first look: whatever the submitter shows after it comes in order from there. */
+	at->visit = visit_of(seg, page);
 	at->until = page;
 	at->left = FP_TASK_PAGES;
 	at->page = next_of(seg, page);
@@ -80,7 +82,6 @@ static bool turn_page(const struct fp_segment *seg, struct fp_cursor *at, const 
 
 	if (at->until && at->page == at->until) {
 		/* Looked at all; from here on in order. */
-		at->visit = visit_of(seg, at->page);
 		at->until = 0;
 		at->index = 1;
 		return true;
@@ -90,7 +91,8 @@ static bool turn_page(const struct fp_segment *seg, struct fp_cursor *at, const 
 	if (at->until) {
 		at->page = next;
 		at->index = 1;
-		return --at->left > 0;
+		/* Where the ring doesn't close, as before an adoption has ended: no further in one go. */
+		return at->left && --at->left;
 	}
 	visit = visit_of(seg, next);
 	if ((int32_t)(visit - at->visit) > 1)
