@@ -207,8 +207,13 @@ int fp_future_status(const struct fp_ref *r, struct forkpool_status *ret)
 
 void fp_future_cancel(const struct fp_ref *r)
 {
-	if (!fp_task_cancel(&r->pool->crew.seg, r->number, r->gen, FORKPOOL_ITEM_CANCELLED))
-		fp_future_ask(r, FP_ASK_CANCEL);
+	const struct fp_segment *seg = &r->pool->crew.seg;
+
+	if (fp_task_cancel(seg, r->number, r->gen, FORKPOOL_ITEM_CANCELLED))
+		return;
+	/* It may have lost its worker, and wait to run again. */
+	if (fp_future_ask(r, FP_ASK_CANCEL))
+		fp_task_cancel(seg, r->number, r->gen, FORKPOOL_ITEM_CANCELLED);
 }
 
 int fp_future_kill(const struct fp_ref *r)

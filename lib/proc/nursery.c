@@ -467,7 +467,7 @@ static void settle(struct nursery *n, uint32_t id)
 		 settled_by(n, id) == child->chunks)
 		bad_death(n, child);
 	fp_store_rlx(&fp_segment_worker(&n->crew->seg, id)->base.intent, FP_INTENT_NONE);
-	fp_lanes_room(&n->crew->seg);
+	fp_lanes_room_again(&n->crew->seg);
 	fp_wake_all(n->ctl, n->crew->seg.geo.workers);
 }
 
@@ -521,7 +521,7 @@ static void worker_stopped(struct nursery *n, uint32_t id)
 	n->children[id].charge.stopped = fp_sys.clock();
 	fp_recover_stopped(n->crew, id);
 	fp_due_repeat(&n->crew->seg);
-	fp_lanes_room(&n->crew->seg);
+	fp_lanes_room_again(&n->crew->seg);
 	fp_idle_stopped(n->ctl, id);
 	fp_wake_all(n->ctl, n->crew->seg.geo.workers);
 }

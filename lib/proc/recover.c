@@ -401,12 +401,13 @@ static enum fp_recovered recover(const struct fp_crew *crew, struct fp_attempts 
 	const struct fp_segment *seg = &crew->seg;
 	uint32_t d = fp_segment_depth(seg, death->id);
 	enum fp_recovered r;
+	bool alone;
 
 	fp_nest_orphan(seg, death->id);
-	if (!fp_salvage_children(crew, death->id))
-		return FP_RECOVERED_LATER;
+	alone = fp_salvage_children(crew, death->id);
 	while (d-- > 0) {
-		if (!fp_nest_release(seg, death->id, d))
+		/* What others still run may wait for what the frames above held; it uses memory of the first one's. */
+		if (!fp_nest_release(seg, death->id, d) || (d == 0 && !alone))
 			return FP_RECOVERED_LATER;
 		r = recover_frame(crew, attempts, death, d);
 		if (r == FP_RECOVERED_LATER || d == 0)

@@ -135,6 +135,7 @@ static void end(const struct fp_crew *crew, const struct fp_wreck *w, const stru
 	fp_store_sc(&w->task->word, fp_task_word(fp_task_gen(w->word), FP_TASK_DONE, outcome,
 						 w->started ? (uint32_t)death->pid : 0));
 	fp_task_told(&crew->seg, w->number);
+	fp_task_room(&crew->seg, w->number);
 }
 
 void fp_salvage(const struct fp_crew *crew, const struct fp_wreck *w, const struct fp_death *death)

@@ -223,13 +223,13 @@ bool fp_serve_run(struct fp_self *self, struct fp_found *found)
 		self->level = ext ? ext->level : 0;
 		r->task = found->task.task;
 		r->number = found->task.number;
+		r->lane = self->last_lane < FP_HOST_LANES
+				  ? fp_segment_lane(&self->crew->seg, self->last_lane) : NULL;
 		self->in_item = true;
 		fp_take_run(r, &found->task);
 		self->in_item = false;
 		r->task = NULL;
 		r->now = 0;
-		if (self->last_lane < FP_HOST_LANES)
-			fp_lane_room(fp_segment_lane(&self->crew->seg, self->last_lane), false);
 		return true;
 	}
 	self->level = r->claimer.slot.job->desc.level;

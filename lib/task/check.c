@@ -335,7 +335,8 @@ static bool workers_sound(const struct fp_segment *seg, char *text, size_t size)
 		intent = fp_load_rlx(&fp_segment_worker(seg, i)->base.intent);
 		if (state > FP_WORKER_LEFT)
 			return wrong(text, size, "worker %u: state %u", i, state);
-		if (intent != FP_INTENT_NONE && (!(intent >> 63) || fp_intent_region(intent) >= seg->geo.ids))
+		if (intent != FP_INTENT_NONE && !(intent & FP_INTENT_TASK) &&
+		    (!(intent >> 63) || fp_intent_region(intent) >= seg->geo.ids))
 			return wrong(text, size, "worker %u: intent %#llx", i, (unsigned long long)intent);
 	}
 	return true;

@@ -93,6 +93,16 @@ static uint32_t page_take(struct fp_producer *p)
 	return 0;
 }
 
+/* As if the submitter had passed the page just before: no cursor takes it for newer, however old it is. */
+static void age(const struct fp_producer *p, const struct fp_home *h)
+{
+	uint32_t i;
+
+	for (i = 1; i < FP_PAGE_SLOTS; i++)
+		fp_store_rlx(&fp_segment_task(p->seg, h->page * FP_PAGE_SLOTS + i)->turn, p->visit);
+	fp_store_rlx(&fp_segment_page(p->seg, h->page)->visit, p->visit);
+}
+
 /* Links a home in behind the current one; the ring's first points at itself. */
 static void link_home(struct fp_producer *p, struct fp_home *h)
 {
@@ -173,7 +183,7 @@ static void enter(struct fp_producer *p, struct fp_home *h)
 {
 	p->home = h;
 	p->index = 0;
-	p->visit++;
+	h->visit = ++p->visit;
 	/* TASK-V1: cursors may come; after the turns of a page that is passed over; pairs with TASK-V2. */
 	fp_store_rel(&fp_segment_page(p->seg, h->page)->visit, p->visit);
 	/* TASK-A1: the visit before; pairs with TASK-A2. */
@@ -200,6 +210,7 @@ static int add_page(struct fp_producer *p)
 		fp_store_rel(fp_segment_owner(p->seg, page), 0);
 	if (!h)
 		return -ENOMEM;
+	age(p, h);
 	link_home(p, h);
 	enter(p, h);
 	return 0;
@@ -292,7 +303,7 @@ void fp_lane_collect(struct fp_producer *p)
 static void adopt_page(struct fp_producer *p, uint32_t page)
 {
 	struct fp_home *h = home_make(p, page);
-	uint32_t i;
+	uint32_t i, visit;
 	uint64_t w;
 
 	/* Without memory it stays the lane's and is not used in this life. */
@@ -306,23 +317,26 @@ static void adopt_page(struct fp_producer *p, uint32_t page)
 		h->free &= ~((uint32_t)1 << i);
 		fp_store_rlx(&h->given_up, fp_load_rlx(&h->given_up) | (uint32_t)1 << i);
 	}
-	p->visit = fp_load_rlx(&fp_segment_page(p->seg, page)->visit) > p->visit
-			   ? fp_load_rlx(&fp_segment_page(p->seg, page)->visit) : p->visit;
+	visit = fp_load_rlx(&fp_segment_page(p->seg, page)->visit);
+	if (!p->home || (int32_t)(visit - p->visit) > 0)
+		p->visit = visit;
 	link_home(p, h);
 	p->home = h;
 }
 
 static void adopt(struct fp_producer *p)
 {
-	uint32_t pages = (uint32_t)fp_min(fp_load_rlx(&p->seg->ctl->task_pages), p->seg->geo.pages), page;
+	uint32_t pages = (uint32_t)fp_min(fp_load_rlx(&p->seg->ctl->task_pages), p->seg->geo.pages), page, n;
+	struct fp_home *h;
 
 	for (page = 1; page < pages; page++)
 		if (fp_load_rlx(fp_segment_owner(p->seg, page)) == p->id + 1)
 			adopt_page(p, page);
-	if (p->home) {
-		enter(p, p->home);
-		p->index = FP_PAGE_SLOTS - 1;
-	}
+	for (n = 0, h = p->home; n < p->pages; n++, h = h->next)
+		age(p, h);
+	/* All of it: a cursor that begins here, before the first task, is to pass what lies here. */
+	if (p->home)
+		pass_over(p, p->home);
 }
 
 int fp_lane_open(struct fp_producer *p)

@@ -21,6 +21,7 @@ struct fp_runner {
 	uint64_t ran;		/* items of the chunks before, over this worker's life */
 	uint64_t max_items;	/* once it has run so many it leaves; 0 = never */
 	uint64_t untold;	/* intent of the last task, whose waiters were not told yet (task/take.c); or NONE */
+	struct fp_lane *lane;	/* of the host, that it came from; NULL = none */
 	struct fp_task *task;	/* at work, with its number; NULL: a chunk is */
 	uint32_t number;
 	uint32_t tag;		/* the item's, or chunk's, for what it publishes (task/nest.h) */

@@ -178,6 +178,8 @@ static void tell(struct fp_runner *r)
 
 	r->untold = FP_INTENT_NONE;
 	fp_task_told(r->claimer.seg, number);
+	if (r->lane)
+		fp_lane_room(r->lane, false);
 }
 
 bool fp_take(struct fp_runner *r, uint32_t number, uint64_t w, struct fp_taken *ret)
@@ -347,6 +349,15 @@ void fp_task_told(const struct fp_segment *seg, uint32_t number)
 	}
 }
 
+/* Its submitter, if that is a thread of the host, may have room. */
+void fp_task_room(const struct fp_segment *seg, uint32_t number)
+{
+	uint32_t lane = fp_load_rlx(fp_segment_owner(seg, number / FP_PAGE_SLOTS)) - 1;
+
+	if (lane < FP_HOST_LANES)
+		fp_lane_room(fp_segment_lane(seg, lane), true);
+}
+
 bool fp_task_cancel(const struct fp_segment *seg, uint32_t number, uint32_t gen, int outcome)
 {
 	struct fp_task *t = fp_segment_task(seg, number);
@@ -356,43 +367,57 @@ bool fp_task_cancel(const struct fp_segment *seg, uint32_t number, uint32_t gen,
 	if (!fp_cas_sc(&t->word, &w, fp_task_word(gen, FP_TASK_DONE, outcome, 0)))
 		return false;
 	fp_task_told(seg, number);
+	fp_task_room(seg, number);
 	return true;
 }
 
 /* ---- Room ----------------------------------------------------------------------------------------- */
 
-void fp_lane_room(struct fp_lane *lane, bool at_once)
+static void wake_submitter(struct fp_lane *lane)
 {
-	/* LANE-W2: after a locked instruction that follows the end of a task, where it counts; pairs with LANE-W1. */
-	uint32_t wanted = fp_load_sc(&lane->wanted);
-
-	if (fp_likely(!wanted))
-		return;
-	if (wanted > 1 && !at_once) {
-		fp_store_rlx(&lane->wanted, wanted - 1);
-		return;
-	}
-	fp_store_rlx(&lane->wanted, 0);
 	/* LANE-R1: before the wake; pairs with LANE-R2. */
 	fp_add_sc(&lane->room, 1);
 	fp_sys.futex_wake(&lane->room, INT_MAX);
 }
 
-static void room_in(const struct fp_segment *seg, const fp_a64 *map, uint32_t words, uint32_t first)
+void fp_lane_room(struct fp_lane *lane, bool at_once)
+{
+	/* LANE-W2: after a locked instruction that follows the end of a task; pairs with LANE-W1. */
+	uint32_t wanted = fp_load_sc(&lane->wanted);
+
+	if (fp_likely(!wanted))
+		return;
+	if (wanted > 1 && !at_once) {
+		/* LANE-W3: a guess, that several make at once; pairs with LANE-W1. */
+		fp_cas_sc(&lane->wanted, &wanted, wanted - 1);
+		return;
+	}
+	wake_submitter(lane);
+	fp_store_rlx(&lane->wanted, 0);
+}
+
+static void each_lane(const struct fp_segment *seg, void (*visit)(struct fp_lane *lane))
 {
 	uint64_t left;
-	uint32_t i;
+	uint32_t p, i;
 
-	for (i = 0; i < words; i++)
-		for (left = fp_load_rlx(&map[i]); left; left &= left - 1)
-			fp_lane_room(fp_segment_lane(seg, first + i * 64 + (uint32_t)__builtin_ctzll(left)),
-				     true);
+	for (p = 0; p < FP_PRIOS; p++)
+		for (i = 0; i < FP_HOST_LANES / 64; i++)
+			for (left = fp_load_rlx(&seg->ctl->host_lanes[p][i]); left; left &= left - 1)
+				visit(fp_segment_lane(seg, i * 64 + (uint32_t)__builtin_ctzll(left)));
+}
+
+static void room_at_once(struct fp_lane *lane)
+{
+	fp_lane_room(lane, true);
 }
 
 void fp_lanes_room(const struct fp_segment *seg)
 {
-	uint32_t p;
+	each_lane(seg, room_at_once);
+}
 
-	for (p = 0; p < FP_PRIOS; p++)
-		room_in(seg, seg->ctl->host_lanes[p], FP_HOST_LANES / 64, 0);
+void fp_lanes_room_again(const struct fp_segment *seg)
+{
+	each_lane(seg, wake_submitter);
 }
