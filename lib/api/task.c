@@ -112,9 +112,10 @@ static int64_t submit(struct forkpool *pool, struct fp_spec *s,
 	return hand_over(pool, s, caller, ret);
 }
 
-int forkpool_submit(struct forkpool *pool, forkpool_fn *fn, const void *in, size_t in_size,
-		    size_t out_size, const struct forkpool_job_opts *opts,
-		    struct forkpool_job **ret)
+static __attribute__((noinline)) int submit_one(struct forkpool *pool, forkpool_fn *fn, const void *in,
+						size_t in_size, size_t out_size,
+						const struct forkpool_job_opts *opts,
+						struct forkpool_job **ret)
 {
 	struct fp_spec s = {
 		.fn = (uintptr_t)fn,
@@ -127,6 +128,17 @@ int forkpool_submit(struct forkpool *pool, forkpool_fn *fn, const void *in, size
 	int64_t n = submit(pool, &s, opts, ret);
 
 	return n < 0 ? (int)n : 0;
+}
+
+int forkpool_submit(struct forkpool *pool, forkpool_fn *fn, const void *in, size_t in_size,
+		    size_t out_size, const struct forkpool_job_opts *opts,
+		    struct forkpool_job **ret)
+{
+	if (fp_likely(!opts && pool && fn && ret && (in || !in_size)) &&
+	    fp_likely(fp_pool_caller(pool) == FP_CALLER_HOST) &&
+	    fp_likely(fp_submit_quick(pool, (uintptr_t)fn, in, in_size, out_size, ret)))
+		return 0;
+	return submit_one(pool, fn, in, in_size, out_size, opts, ret);
 }
 
 int forkpool_submit_many(struct forkpool *pool, forkpool_fn *fn, const void *in,

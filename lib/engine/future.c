@@ -241,15 +241,19 @@ void fp_future_freed(void *ctx, struct fp_home *home, uint32_t index)
 void fp_future_free(const struct fp_ref *r)
 {
 	struct fp_home *home = &r->desk->home;
+	bool mine = fp_line_is_mine(r->pool, home->owner);
 	uint32_t serial = r->serial;
 
+	if (fp_likely(mine))
+		/* No locked instruction: it would wait for the lines of the tasks submitted last. */
+		fp_store_rlx(&r->future->serial, 0);
 	/* FUTURE-S3: once; pairs with FUTURE-S1. */
-	if (!fp_cas_sc(&r->future->serial, &serial, 0))
+	else if (!fp_cas_sc(&r->future->serial, &serial, 0))
 		return;
 	/* What is in the queue of callbacks keeps its place. */
 	if (fp_unlikely(r->future->calls) && !fp_callback_drop(&r->desk->calls[r->index]))
 		return;
-	if (fp_future_word(r) && fp_line_is_mine(r->pool, home->owner)) {
+	if (fp_likely(mine && fp_future_word(r))) {
 		fp_future_freed(home->owner->ctx, home, r->index);
 		fp_lane_give(home, r->index);
 		return;

@@ -31,12 +31,6 @@
 
 #define DESKS_SIZE	(FP_TASK_PAGES * sizeof(struct fp_desk *))
 
-struct fp_submitter {
-	struct fp_submitter *next;
-	struct fp_thread *owner;
-	struct fp_line *lines[FP_PRIOS];
-};
-
 /* ---- The pool's ------------------------------------------------------------------------- */
 
 int fp_lines_create(struct forkpool *pool, uint32_t depth)
@@ -56,7 +50,7 @@ int fp_lines_create(struct forkpool *pool, uint32_t depth)
 		return err;
 	}
 	pool->desks = p;
-	l->serial = fp_serial_next();
+	pool->lines_serial = fp_serial_next();
 	l->depth = depth;
 	l->next_id = FP_PRIOS;
 	pool->lines = l;
@@ -128,6 +122,7 @@ static struct fp_line *line_new(struct forkpool *pool, uint32_t prio, uint32_t i
 	if (!line)
 		return NULL;
 	line->pool = pool;
+	line->depth = pool->lines->depth;
 	line->lane = (struct fp_producer){
 		.seg = seg,
 		.lane = fp_segment_lane(seg, id),
@@ -206,7 +201,7 @@ static struct fp_line *host_line(struct forkpool *pool, uint32_t prio)
 		line = s->lines[prio];
 	pthread_mutex_unlock(&l->lock);
 	if (s)
-		fp_seat_take(l->serial, s);
+		fp_seat_take(pool->lines_serial, s);
 	return line;
 }
 
@@ -227,7 +222,7 @@ int fp_line_get(struct forkpool *pool, uint32_t prio, struct fp_line **ret)
 	if (fp_unlikely(fp_self && fp_self->crew->pool == pool && pool->mode != FORKPOOL_INLINE)) {
 		line = worker_line(pool, prio);
 	} else {
-		s = fp_seat_find(pool->lines->serial);
+		s = fp_seat_find(pool->lines_serial);
 		line = fp_likely(s && s->lines[prio]) ? s->lines[prio] : host_line(pool, prio);
 	}
 	if (fp_unlikely(!line))
@@ -238,14 +233,14 @@ int fp_line_get(struct forkpool *pool, uint32_t prio, struct fp_line **ret)
 	return 0;
 }
 
-bool fp_line_is_mine(const struct forkpool *pool, const struct fp_producer *p)
+bool fp_line_is_mine_here(const struct forkpool *pool, const struct fp_producer *p)
 {
 	const struct fp_line *line = fp_container(p, struct fp_line, lane);
 	const struct fp_submitter *s;
 
 	if (fp_unlikely(fp_self && fp_self->crew->pool == pool && pool->mode != FORKPOOL_INLINE))
 		return fp_self->lines[p->prio] == line;
-	s = fp_seat_find(pool->lines->serial);
+	s = fp_seat_find(pool->lines_serial);
 	return !line->shared && s && s->lines[p->prio] == line;
 }
 

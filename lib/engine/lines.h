@@ -50,12 +50,12 @@ struct fp_line {
 	struct forkpool *pool;
 	bool shared;			/* by threads for which no lane was left: under the lock */
 	pthread_mutex_t lock;
+	uint32_t depth;			/* unfinished tasks that it may have */
 	fp_a32 busy;			/* a submission is under way that may have seen the pool open; by its thread */
 };
 
 struct fp_lines {
 	pthread_mutex_t lock;
-	uint64_t serial;
 	uint32_t next_id;		/* host lanes that were handed out */
 	struct fp_submitter *list;
 	struct fp_line *shared[FP_PRIOS];
@@ -66,6 +66,22 @@ struct fp_lines {
 int fp_lines_create(struct forkpool *pool, uint32_t depth);
 void fp_lines_destroy(struct forkpool *pool);
 
+/* What a thread submits through; of one thread at a time. */
+struct fp_submitter {
+	struct fp_submitter *next;
+	struct fp_thread *owner;
+	struct fp_line *lines[FP_PRIOS];
+};
+
+/* The caller's line if it is a thread of the host that has it and shares it with nobody; else NULL. */
+static inline struct fp_line *fp_line_at_hand(const struct forkpool *pool, uint32_t prio)
+{
+	const struct fp_submitter *s = fp_self ? NULL : fp_seat_find(pool->lines_serial);
+	struct fp_line *line = s ? s->lines[prio] : NULL;
+
+	return fp_likely(line && !line->shared) ? line : NULL;
+}
+
 /* The caller's line of a priority, open and, where it is shared, locked.  0 or -ENOMEM. */
 int fp_line_get(struct forkpool *pool, uint32_t prio, struct fp_line **ret);
 
@@ -75,8 +91,16 @@ static inline void fp_line_put(struct fp_line *line)
 		pthread_mutex_unlock(&line->lock);
 }
 
+/* The same in a worker, or a pool without. */
+bool fp_line_is_mine_here(const struct forkpool *pool, const struct fp_producer *p);
+
 /* Is it this thread's alone? */
-bool fp_line_is_mine(const struct forkpool *pool, const struct fp_producer *p);
+static inline bool fp_line_is_mine(const struct forkpool *pool, const struct fp_producer *p)
+{
+	if (fp_unlikely(fp_self))
+		return fp_line_is_mine_here(pool, p);
+	return fp_line_at_hand(pool, p->prio) == fp_container(p, struct fp_line, lane);
+}
 
 /* The desk of a page of this process's own; NULL: it has none there. */
 static inline struct fp_desk *fp_desk_of(const struct forkpool *pool, uint32_t page)

@@ -87,6 +87,7 @@ struct forkpool {
 	uint64_t handle;		/* what handles of its jobs begin with (handle.c); 0 = none yet */
 	struct fp_async_table *asyncs;
 	struct fp_lines *lines;		/* where threads submit tasks */
+	uint64_t lines_serial;		/* lines->serial, at hand */
 	struct fp_desk *_Atomic *desks;	/* what is known of tasks, by page; see lines.h */
 
 	struct fp_dispatch dispatch;

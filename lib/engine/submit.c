@@ -39,6 +39,8 @@
 #include "task/job.h"
 #include "task/take.h"
 
+#define QUICK_MOST	(FP_TASK_ROOM / 2 - 17)	/* bytes of in and of out that fit in any case: all bits below 32 */
+#define PRIO_NORMAL	1u
 #define AT_ONCE		256u	/* tasks with one publication */
 #define ANY_ALIGN	_Alignof(max_align_t)
 #define FAR_ALIGN	((size_t)64)
@@ -174,7 +176,7 @@ static void fill_ext(struct fp_ctl *ctl, struct fp_task *t, const struct fp_spec
 /* The common one: nothing but in and out, which fit. */
 static bool is_small(const struct fp_spec *s)
 {
-	return (s->in_size | s->out_size) <= FP_TASK_ROOM / 2 - 16 && !s->arg_size && !s->parent &&
+	return (s->in_size | s->out_size) <= QUICK_MOST && !s->arg_size && !s->parent &&
 	       !s->retries && !(s->timeout | s->deadline);
 }
 
@@ -246,9 +248,9 @@ static void await_room(struct fp_line *line)
 	uint32_t seen = fp_load_sc(&lane->room), life = fp_load_rlx(&ctl->life);
 
 	/* LANE-W1: before the count; pairs with LANE-W2. */
-	fp_swap_sc(&lane->wanted, (uint32_t)fp_max(fp_min(line->pool->lines->depth / 4, ROOM_MOST), 1));
+	fp_swap_sc(&lane->wanted, (uint32_t)fp_max(fp_min(line->depth / 4, ROOM_MOST), 1));
 	fp_lane_count(&line->lane);
-	if (line->lane.used >= line->pool->lines->depth && !(life & FUTEX_OWNER_DIED) &&
+	if (line->lane.used >= line->depth && !(life & FUTEX_OWNER_DIED) &&
 	    !fp_pool_over(line->pool)) {
 		fp_sys.futex_wait_two(&lane->room, seen, &ctl->life, life, FP_FOREVER);
 		if (fp_life_ended(ctl))
@@ -264,7 +266,7 @@ static int make_room(struct fp_line *line, bool wait)
 	struct forkpool *pool = line->pool;
 
 	fp_lane_count(&line->lane);
-	while (line->lane.used >= pool->lines->depth) {
+	while (line->lane.used >= line->depth) {
 		if (fp_pool_over(pool))
 			return fp_pool_end_error(pool);
 		if (!wait)
@@ -276,7 +278,7 @@ static int make_room(struct fp_line *line, bool wait)
 
 /* ---- Submission ---------------------------------------------------------------------------------- */
 
-static int put_one(struct fp_line *line, const struct fp_spec *s, const void *in,
+static inline int put_one(struct fp_line *line, const struct fp_spec *s, const void *in,
 		   struct fp_place *at)
 {
 	int err = fp_lane_place(&line->lane, at);
@@ -297,7 +299,7 @@ static int put_one(struct fp_line *line, const struct fp_spec *s, const void *in
 	return err;
 }
 
-static void hand_out(struct forkpool *pool, const struct fp_place *at, const struct fp_spec *s,
+static inline void hand_out(struct forkpool *pool, const struct fp_place *at, const struct fp_spec *s,
 		     struct forkpool_job **ret)
 {
 	struct forkpool_job *job;
@@ -363,7 +365,7 @@ static void wake(struct forkpool *pool, const struct fp_line *line, uint64_t n)
 }
 
 /* Is the pool open?  Then close waits until busy is 0 again. */
-static int begin(struct fp_line *line)
+static inline int begin(struct fp_line *line)
 {
 	struct forkpool *pool = line->pool;
 
@@ -377,7 +379,7 @@ static int begin(struct fp_line *line)
 	return fp_load_rlx(&pool->state) == FP_POOL_OPEN ? -FORKPOOL_EBROKEN : -FORKPOOL_ECLOSED;
 }
 
-static void end(struct fp_line *line)
+static inline void end(struct fp_line *line)
 {
 	/* LINE-B4: after the tasks are shown; pairs with LINE-B2. */
 	fp_store_rel(&line->busy, 0);
@@ -386,7 +388,7 @@ static void end(struct fp_line *line)
 /* So many that there is room for; waits while there is none. */
 static int64_t put(struct fp_line *line, const struct fp_spec *s, size_t from, struct forkpool_job **ret)
 {
-	uint32_t depth = line->pool->lines->depth;
+	uint32_t depth = line->depth;
 	int64_t n;
 	bool item = s->parent;
 	int err = fp_likely(line->lane.used < depth || item) ? 0 : make_room(line, !s->dont_wait);
@@ -408,6 +410,36 @@ static int64_t put(struct fp_line *line, const struct fp_spec *s, size_t from, s
 	if (item)
 		fp_wake_waiting(line->pool->crew.seg.ctl, line->pool->crew.seg.geo.workers);
 	return n;
+}
+
+bool fp_submit_quick(struct forkpool *pool, uintptr_t fn, const void *in, size_t in_size,
+		     size_t out_size, struct forkpool_job **ret)
+{
+	struct fp_line *line = fp_line_at_hand(pool, PRIO_NORMAL);
+	const struct fp_spec s = { .fn = fn, .in_size = in_size, .out_size = out_size };
+	struct fp_future *f;
+	struct fp_place at;
+
+	if (fp_unlikely(!line || line->lane.used >= line->depth || pool->mode == FORKPOOL_INLINE ||
+			(in_size | out_size) > QUICK_MOST || begin(line)))
+		return false;
+	if (fp_unlikely(fp_lane_place(&line->lane, &at))) {
+		end(line);
+		return false;
+	}
+	f = &fp_container(at.home, struct fp_desk, home)->futures[at.index];
+	at.task->fn = fn;
+	at.task->flags = 0;
+	fp_store_rlx(&at.task->asks, 0);
+	f->deadline = 0;
+	f->calls = false;
+	fill_small(at.task, f, &s, in);
+	fp_lane_ready(&at);
+	*ret = fp_ref_make(pool, &at);
+	fp_lane_show(&at);
+	end(line);
+	wake(pool, line, 1);
+	return true;
 }
 
 int64_t fp_submit(struct forkpool *pool, const struct fp_spec *s, struct forkpool_job **ret)
