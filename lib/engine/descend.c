@@ -67,7 +67,12 @@ void fp_descend_open(const struct fp_self *self, struct fp_runner *r, struct fp_
 	const struct fp_runner *base = &self->runner;
 
 	*r = (struct fp_runner){
-		.claimer = { .seg = base->claimer.seg, .frame = frame, .id = base->claimer.id },
+		.claimer = {
+			.seg = base->claimer.seg,
+			.frame = frame,
+			.id = base->claimer.id,
+			.items = base->claimer.items,
+		},
 		.me = base->me,
 		.outer = fp_load_rlx(&base->me->limit),
 		.nested = true,
@@ -369,7 +374,7 @@ static bool is_mine(const struct fp_self *self, const struct fp_ref *r)
 {
 	const struct fp_task_ext *ext = fp_task_ext(r->task);
 
-	return ext && ext->frame == self->top->tag;
+	return ext && fp_load_rlx(&ext->frame) == self->top->tag;
 }
 
 int fp_descend_wait(const struct fp_ref *r, int64_t deadline, int *result)

@@ -151,7 +151,7 @@ static int fill_far(struct forkpool *pool, struct fp_task *t, struct fp_future *
 	memcpy(t->room, at, sizeof(at));
 	t->in_at = s->in_size ? offsetof(struct fp_task, room) : 0;
 	t->out_at = s->out_size ? offsetof(struct fp_task, room) + sizeof(*at) : 0;
-	t->flags |= FP_TASK_FAR;
+	fp_store_rlx(&t->flags, FP_TASK_FAR);
 	f->out = s->out_size ? at[1] : NULL;
 	return 0;
 }
@@ -160,17 +160,17 @@ static void fill_ext(struct fp_ctl *ctl, struct fp_task *t, const struct fp_spec
 {
 	struct fp_task_ext *ext;
 
-	t->flags |= FP_TASK_EXT;
+	fp_store_rlx(&t->flags, fp_load_rlx(&t->flags) | FP_TASK_EXT);
 	ext = fp_task_ext(t);
 	if ((s->timeout || s->deadline) && !fp_load_rlx(&ctl->limited))
 		fp_store_rlx(&ctl->limited, 1);
 	ext->timeout = s->timeout;
 	ext->deadline = s->deadline;
-	ext->parent = s->parent;
+	fp_store_rlx(&ext->parent, s->parent);
 	ext->retries = s->retries;
 	fp_store_rlx(&ext->attempts, 0);
 	ext->level = s->level;
-	ext->frame = s->frame;
+	fp_store_rlx(&ext->frame, s->frame);
 }
 
 /* The common one: nothing but in and out, which fit. */
@@ -225,7 +225,7 @@ static inline int fill(struct forkpool *pool, const struct fp_place *at, const s
 	struct fp_task *t = at->task;
 
 	t->fn = s->fn;
-	t->flags = 0;
+	fp_store_rlx(&t->flags, 0);
 	fp_store_rlx(&t->asks, s->on_done ? FP_ASK_DUE : 0);
 	f->deadline = s->deadline;
 	f->calls = s->on_done;
@@ -429,7 +429,7 @@ bool fp_submit_quick(struct forkpool *pool, uintptr_t fn, const void *in, size_t
 	}
 	f = &fp_container(at.home, struct fp_desk, home)->futures[at.index];
 	at.task->fn = fn;
-	at.task->flags = 0;
+	fp_store_rlx(&at.task->flags, 0);
 	fp_store_rlx(&at.task->asks, 0);
 	f->deadline = 0;
 	f->calls = false;

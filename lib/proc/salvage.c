@@ -166,7 +166,7 @@ static bool let_go(const struct fp_crew *crew, uint32_t number, uint32_t id)
 		return true;
 	/* SALV-C3: to be seen by forkpool_cancelled(); pairs with TASK-D2. */
 	fp_or_sc(&t->asks, FP_ASK_CANCEL);
-	return !(t->flags & FP_TASK_FAR);
+	return !(fp_load_rlx(&t->flags) & FP_TASK_FAR);
 }
 
 bool fp_salvage_children(const struct fp_crew *crew, uint32_t id)

@@ -69,28 +69,32 @@ struct fp_task {
 	fp_a32 turn;			/* the submitter's visit of this page when it last passed here */
 	_Atomic uint8_t asks;		/* enum fp_ask */
 	uint8_t in_at, out_at;		/* bytes from the slot's begin */
-	uint8_t flags;			/* enum fp_task_flags */
+	_Atomic uint8_t flags;		/* enum fp_task_flags */
 	uintptr_t fn;
 	void *arg;
 	_Alignas(16) unsigned char room[FP_TASK_ROOM];
 };
 
-/* Of tasks with limits or retries, and those of items. */
+/*
+ * Of tasks with limits or retries, and those of items.  What is atomic is looked at
+ * by others without a claim, to find out what the task descends from; a word that
+ * has not changed meanwhile says that it was this task's.
+ */
 struct fp_task_ext {
 	int64_t timeout;		/* ns; 0 = none */
 	int64_t deadline;		/* on the monotonic clock; 0 = none */
-	uint64_t parent;		/* the item that submitted it (fp_parent()); 0 = the host */
+	fp_a64 parent;			/* the item that submitted it (fp_parent()); 0 = the host */
 	uint32_t retries;
 	fp_a32 attempts;		/* deaths so far; nursery writes, host reads */
 	uint32_t level;			/* items around it, one inside the other */
-	uint32_t frame;			/* of its submitter, a worker */
+	fp_a32 frame;			/* the submitting item's tag (task/nest.h) */
 };
 
 #define FP_TASK_EXT_AT	(FP_TASK_ROOM - sizeof(struct fp_task_ext))
 
 static inline struct fp_task_ext *fp_task_ext(struct fp_task *t)
 {
-	return t->flags & FP_TASK_EXT ? (struct fp_task_ext *)(void *)(t->room + FP_TASK_EXT_AT) : NULL;
+	return fp_load_rlx(&t->flags) & FP_TASK_EXT ? (struct fp_task_ext *)(void *)(t->room + FP_TASK_EXT_AT) : NULL;
 }
 
 /* ---- A page ------------------------------------------------------------------------ */

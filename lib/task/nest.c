@@ -173,7 +173,7 @@ static uint64_t parent_of_task(const struct fp_segment *seg, const struct fp_ele
 	if (fp_task_gen(w) != e->gen || fp_task_state(w) == FP_TASK_DONE)
 		return 0;
 	ext = fp_task_ext(t);
-	return ext ? ext->parent : 0;
+	return ext ? fp_load_rlx(&ext->parent) : 0;
 }
 
 static uint64_t parent_of_job(const struct fp_segment *seg, const struct fp_elem *e)
@@ -235,7 +235,7 @@ static bool published_by(const struct fp_segment *seg, const struct fp_elem *e, 
 	if (lane < FP_HOST_LANES || (lane - FP_HOST_LANES) % seg->geo.workers != id)
 		return false;
 	ext = fp_task_ext(fp_segment_task(seg, e->at));
-	return ext && ext->frame == tag;
+	return ext && fp_load_rlx(&ext->frame) == tag;
 }
 
 static bool descends_from(const struct fp_segment *seg, struct fp_elem e, uint32_t id, uint32_t tag)

@@ -236,7 +236,7 @@ static void *place_of(struct fp_task *t, uint8_t at, uint8_t far)
 
 	if (!at)
 		return NULL;
-	if (fp_likely(!(t->flags & far)))
+	if (fp_likely(!(fp_load_rlx(&t->flags) & far)))
 		return (char *)t + at;
 	memcpy(&p, (char *)t + at, sizeof(p));
 	return p;
