@@ -43,7 +43,7 @@
  *	forkpool_create              yes          -EPERM       yes (a pool of its own)
  *	forkpool_map, forkpool_for   yes          yes          -EINVAL
  *	forkpool_map_async,
- *	forkpool_for_async           yes          -ENOTSUP     -EINVAL
+ *	forkpool_for_async           yes          yes          -EINVAL
  *	forkpool_job_wait, _poll,
  *	_status, _cancel, _kill      yes          -EPERM       -EINVAL
  *	forkpool_job_free            yes          no effect    no effect
@@ -591,8 +591,11 @@ void forkpool_group_free(struct forkpool_group *group);
  * a pool that is gone, or never was, is -EINVAL in every call.
  *
  * Errors as there, and -EINVAL when ret is NULL; -ENOMEM: no room for all items
- * at once; -EAGAIN: 64 jobs are unfinished, and the option dont_wait is set;
- * -ENOTSUP: called inside a worker.  Inline the items have run when they return.
+ * at once; -EAGAIN: 64 jobs are unfinished, and the option dont_wait is set.
+ * Inline the items have run when they return.
+ *
+ * In a worker the job is the item's own, as a task that it submits (forkpool_submit());
+ * -ENOTSUP in a hook, and in an item that runs inline.
  */
 int forkpool_map_async(struct forkpool *pool, forkpool_fn *fn, const void *in,
 		       size_t in_size, void *out, size_t out_size, size_t count,

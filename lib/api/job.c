@@ -63,7 +63,7 @@ int forkpool_job_status(struct forkpool_job *job, size_t index,
 	if (j.map)
 		err = fp_async_status(j.map, index, ret);
 	else
-		err = index ? -EINVAL : fp_future_status(&j.task, ret);
+		err = fp_future_status(&j.task, index, ret);
 	fp_any_put(&j);
 	return err;
 }

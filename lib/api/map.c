@@ -8,6 +8,7 @@
 
 #include "api/options.h"
 #include "engine/async.h"
+#include "engine/errand.h"
 #include "engine/map.h"
 #include "engine/nest.h"
 #include "engine/serial.h"
@@ -144,7 +145,8 @@ static int submit(struct forkpool *pool, struct fp_map *m,
 	if (err)
 		return err;
 	if (caller == FP_CALLER_WORKER)
-		return m->on_done ? -EINVAL : -ENOTSUP;
+		return m->on_done ? -EINVAL
+		       : pool->mode == FORKPOOL_INLINE ? -ENOTSUP : fp_errand_submit(pool, m, ret);
 	err = fp_pool_enter(pool);
 	if (err)
 		return err;

@@ -28,6 +28,7 @@
 
 #include <forkpool.h>
 
+#include "engine/errand.h"
 #include "engine/handle.h"
 #include "engine/several.h"
 #include "os/sys.h"
@@ -377,6 +378,12 @@ static bool is_mine(const struct fp_self *self, const struct fp_ref *r)
 	return ext && fp_load_rlx(&ext->frame) == self->top->tag;
 }
 
+static void gather(const struct fp_ref *r, int *result)
+{
+	if (r->future->errand)
+		*result = fp_errand_gather(r, *result);
+}
+
 int fp_descend_wait(const struct fp_ref *r, int64_t deadline, int *result)
 {
 	struct fp_self *self = fp_self;
@@ -386,8 +393,10 @@ int fp_descend_wait(const struct fp_ref *r, int64_t deadline, int *result)
 
 	if (!fp_descend_can(self) || !is_mine(self, r))
 		return -EDEADLK;
-	if (fp_future_ended(r, result))
+	if (fp_future_ended(r, result)) {
+		gather(r, result);
 		return 0;
+	}
 	if (!deadline)
 		return -ETIMEDOUT;
 	d.self = self;
@@ -402,6 +411,7 @@ int fp_descend_wait(const struct fp_ref *r, int64_t deadline, int *result)
 	if (err)
 		return err;
 	fp_future_ended(r, result);
+	gather(r, result);
 	return 0;
 }
 

@@ -30,6 +30,7 @@
 #include <forkpool.h>
 
 #include "engine/callback.h"
+#include "engine/errand.h"
 #include "engine/handle.h"
 #include "engine/map.h"
 #include "engine/submit.h"
@@ -174,21 +175,32 @@ int fp_future_wait(const struct fp_ref *r, int64_t deadline, int *result)
 
 /* ---- What is asked -------------------------------------------------------------------------- */
 
-const void *fp_future_result(const struct fp_ref *r)
+const void *fp_future_output(const struct fp_ref *r)
 {
 	uint64_t w = fp_future_word(r);
 
 	return w && fp_task_outcome(w) == FORKPOOL_ITEM_OK ? r->future->out : NULL;
 }
 
-int fp_future_status(const struct fp_ref *r, struct forkpool_status *ret)
+const void *fp_future_result(const struct fp_ref *r)
+{
+	return fp_unlikely(r->future->errand) ? NULL : fp_future_output(r);
+}
+
+int fp_future_status(const struct fp_ref *r, size_t index, struct forkpool_status *ret)
 {
 	const struct fp_task_ext *ext = fp_task_ext(r->task);
 	uint64_t w;
-	int unused;
+	int unused = 0;
 
+	if (index && !r->future->errand)
+		return -EINVAL;
 	if (!fp_future_ended(r, &unused))
 		return -EAGAIN;
+	if (r->future->errand) {
+		fp_errand_gather(r, unused);
+		return fp_errand_status(r, index, ret);
+	}
 	w = fp_future_word(r);
 	*ret = (struct forkpool_status){ .outcome = w ? fp_task_outcome(w) : FORKPOOL_ITEM_CANCELLED };
 	if (!w)
@@ -233,7 +245,10 @@ void fp_future_freed(void *ctx, struct fp_home *home, uint32_t index)
 	struct fp_line *line = ctx;
 	struct fp_future *f = &fp_container(home, struct fp_desk, home)->futures[index];
 
-	if (f->far)
+	if (fp_unlikely(f->errand))
+		fp_errand_free(f->errand);
+	f->errand = NULL;
+	if (fp_unlikely(f->far))
 		fp_task_memory_free(line->pool, f->far);
 	f->far = NULL;
 }

@@ -74,8 +74,10 @@ bool fp_future_ended(const struct fp_ref *r, int *result);
 /* By a host thread.  0 and *result, or -ETIMEDOUT, -EINVAL (it was freed meanwhile). */
 int fp_future_wait(const struct fp_ref *r, int64_t deadline, int *result);
 
+/* What its function left in out; and what of that is the user's. */
+const void *fp_future_output(const struct fp_ref *r);
 const void *fp_future_result(const struct fp_ref *r);
-int fp_future_status(const struct fp_ref *r, struct forkpool_status *ret);
+int fp_future_status(const struct fp_ref *r, size_t index, struct forkpool_status *ret);
 void fp_future_cancel(const struct fp_ref *r);
 int fp_future_kill(const struct fp_ref *r);
 void fp_future_free(const struct fp_ref *r);

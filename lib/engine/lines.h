@@ -15,6 +15,7 @@ struct fp_future {
 	const void *out;		/* where the result lies; NULL = there is none */
 	int64_t deadline;		/* what has not begun by then never does; 0 = none */
 	void *far;			/* memory in the arena for what does not fit the slot; NULL = none */
+	struct fp_errand *errand;	/* it is an item's async map; NULL = it is none */
 	bool calls;			/* it has a callback, beside it in the desk */
 };
 

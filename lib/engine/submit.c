@@ -229,6 +229,7 @@ static inline int fill(struct forkpool *pool, const struct fp_place *at, const s
 	fp_store_rlx(&t->asks, s->on_done ? FP_ASK_DUE : 0);
 	f->deadline = s->deadline;
 	f->calls = s->on_done;
+	f->errand = NULL;
 	if (fp_unlikely(s->on_done))
 		fp_callback_init(&fp_container(at->home, struct fp_desk, home)->calls[at->index], s->on_done, s->user);
 	if (fp_unlikely(!is_small(s)))
@@ -433,6 +434,7 @@ bool fp_submit_quick(struct forkpool *pool, uintptr_t fn, const void *in, size_t
 	fp_store_rlx(&at.task->asks, 0);
 	f->deadline = 0;
 	f->calls = false;
+	f->errand = NULL;
 	fill_small(at.task, f, &s, in);
 	fp_lane_ready(&at);
 	*ret = fp_ref_make(pool, &at);
