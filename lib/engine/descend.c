@@ -211,37 +211,36 @@ bool fp_descend_find(struct fp_self *self, struct fp_runner *r, uint32_t tag, st
 	return find_own(self, r, tag, ret) || find_others(self, r, tag, ret);
 }
 
-static bool claim_chunk(struct descent *d, struct fp_chunk *chunk)
+bool fp_descend_chunk(struct fp_runner *r, uint32_t tag, struct fp_chunk *ret)
 {
-	struct fp_claimer *c = &d->runner.claimer;
+	struct fp_claimer *c = &r->claimer;
 	uint64_t active;
 	uint32_t i, slot;
 
 	for (i = FP_SLOTS / 64; i < FP_SLOT_MAP; i++) {
-		/* JOB-A5: as JOB-A3; pairs with JOB-A1. */
+		/* JOB-A3: as JOB-A2, with IDLE-S1 of who waits; pairs with JOB-A1. */
 		active = fp_load_sc(&c->seg->ctl->active[i]);
 		for (; active; active &= active - 1) {
 			slot = i * 64 + (uint32_t)__builtin_ctzll(active);
 			if (fp_claimer_open(c, slot) &&
-			    fp_nest_job_descends(c->seg, slot, FP_JOB_GEN(c->run), d->self->id, d->tag) &&
-			    fp_claim(c, chunk))
+			    fp_nest_job_descends(c->seg, slot, FP_JOB_GEN(c->run), c->id, tag) &&
+			    fp_claim(c, ret))
 				return true;
 		}
 	}
 	return false;
 }
 
-static void run_chunk(struct descent *d, struct fp_chunk *chunk)
+void fp_descend_run_chunk(struct fp_self *self, struct fp_runner *r, struct fp_chunk *chunk)
 {
-	struct fp_self *self = d->self;
 	struct fp_runner *below = self->top;
 	uint32_t level = self->level;
 
 	fp_limit_boundary(self->shared);
-	d->runner.tag = fp_self_tag(self, self->depth - 1);
-	self->top = &d->runner;
-	self->level = d->runner.claimer.slot.job->desc.level;
-	fp_run_chunk(&d->runner, chunk);
+	r->tag = fp_self_tag(self, self->depth - 1);
+	self->top = r;
+	self->level = r->claimer.slot.job->desc.level;
+	fp_run_chunk(r, chunk);
 	self->level = level;
 	self->top = below;
 }
@@ -258,9 +257,10 @@ static bool run_some(struct descent *d)
 		fp_descend_run(d->self, &d->runner, &taken);
 		return true;
 	}
-	if (!(fp_load_rlx(&d->self->crew->seg.ctl->kinds) & FP_KIND_ANY_MAP) || !claim_chunk(d, &chunk))
+	if (!(fp_load_rlx(&d->self->crew->seg.ctl->kinds) & FP_KIND_ANY_MAP) ||
+	    !fp_descend_chunk(&d->runner, d->tag, &chunk))
 		return false;
-	run_chunk(d, &chunk);
+	fp_descend_run_chunk(d->self, &d->runner, &chunk);
 	return true;
 }
 
@@ -439,12 +439,13 @@ static bool any_come(void *ctx)
 static bool any_arm(void *ctx, fp_a32 **word, uint32_t *seen)
 {
 	const struct several *s = ctx;
+	/* TASK-O4: before the asks; pairs with TASK-O1. */
+	uint32_t done = fp_load_sc(&s->ctl->done);
 	struct fp_ref r;
 	size_t i;
 
 	*word = &s->ctl->done;
-	/* TASK-O4: before the asks; pairs with TASK-O1. */
-	*seen = fp_load_sc(*word);
+	*seen = done;
 	for (i = 0; i < s->n; i++)
 		if (s->jobs[i] && (fp_ref_get(s->jobs[i], &r) || !fp_future_ask(&r, FP_ASK_ANY)))
 			return false;

@@ -24,6 +24,10 @@ bool fp_descend_find(struct fp_self *self, struct fp_runner *r, uint32_t tag, st
 /* Runs it there. */
 void fp_descend_run(struct fp_self *self, struct fp_runner *r, const struct fp_taken *t);
 
+/* The same for a chunk of a map that the item, or what it is made of, has published. */
+bool fp_descend_chunk(struct fp_runner *r, uint32_t tag, struct fp_chunk *ret);
+void fp_descend_run_chunk(struct fp_self *self, struct fp_runner *r, struct fp_chunk *chunk);
+
 /* A runner for frame `frame`, above what runs now. */
 void fp_descend_open(const struct fp_self *self, struct fp_runner *r, struct fp_frame *frame);
 

@@ -61,27 +61,6 @@ static bool claim_own(struct nest *n, struct fp_chunk *chunk)
 	return fp_claimer_open(c, n->piece.slot) && fp_claim(c, chunk);
 }
 
-static bool claim_descendant(struct nest *n, struct fp_chunk *chunk)
-{
-	struct fp_claimer *c = &n->runner.claimer;
-	uint64_t active;
-	uint32_t i, slot;
-
-	for (i = FP_SLOTS / 64; i < FP_SLOT_MAP; i++) {
-		/* JOB-A3: as JOB-A2, with IDLE-S1; pairs with JOB-A1. */
-		active = fp_load_sc(&c->seg->ctl->active[i]);
-		for (; active; active &= active - 1) {
-			slot = i * 64 + (uint32_t)__builtin_ctzll(active);
-			if (slot != n->piece.slot && fp_claimer_open(c, slot) &&
-			    fp_nest_descends(c->seg, slot, FP_JOB_GEN(c->run), n->piece.slot,
-					     n->piece.gen) &&
-			    fp_claim(c, chunk))
-				return true;
-		}
-	}
-	return false;
-}
-
 /* A task that an item of the map, or of what descends from it, has submitted. */
 static bool claim_task(struct nest *n)
 {
@@ -95,26 +74,15 @@ static bool claim_task(struct nest *n)
 static bool find_work(struct nest *n, struct fp_chunk *chunk)
 {
 	n->is_task = false;
-	return claim_own(n, chunk) || claim_descendant(n, chunk) || claim_task(n);
+	return claim_own(n, chunk) || fp_descend_chunk(&n->runner, n->tag, chunk) || claim_task(n);
 }
 
-static void run_chunk(struct nest *n, struct fp_chunk *chunk)
+static void run_found(struct nest *n, struct fp_chunk *chunk)
 {
-	struct fp_self *self = n->self;
-	struct fp_runner *below = self->top;
-	uint32_t level = self->level;
-
-	if (n->is_task) {
-		fp_descend_run(self, &n->runner, &n->task);
-		return;
-	}
-	fp_limit_boundary(self->shared);
-	n->runner.tag = fp_self_tag(self, self->depth - 1);
-	self->top = &n->runner;
-	self->level = n->runner.claimer.slot.job->desc.level;
-	fp_run_chunk(&n->runner, chunk);
-	self->level = level;
-	self->top = below;
+	if (n->is_task)
+		fp_descend_run(n->self, &n->runner, &n->task);
+	else
+		fp_descend_run_chunk(n->self, &n->runner, chunk);
 }
 
 /* ---- Waiting --------------------------------------------------------------------------- */
@@ -224,7 +192,7 @@ static int run_until_done(struct nest *n)
 
 	while (!is_over(n)) {
 		if (await_work(n, &chunk))
-			run_chunk(n, &chunk);
+			run_found(n, &chunk);
 		maybe_report(n);
 	}
 	return job_word(n) & FP_JOB_RUN ? -FORKPOOL_ECANCELED : 0;

@@ -30,8 +30,6 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdio_ext.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -41,6 +39,7 @@
 
 #include "os/sys.h"
 #include "proc/enforce.h"
+#include "proc/legacy.h"
 #include "proc/recover.h"
 #include "proc/staff.h"
 #include "proc/toll.h"
@@ -55,7 +54,6 @@
 #define LATER		(10 * MS)	/* until a recovery that found no room is tried again */
 #define LEAVE_GRACE	(1000 * MS)	/* for idle workers' exit hooks at a stop */
 #define ORPHANS		256
-#define EVENT_LEAST	224
 
 enum child_state { CHILD_NONE, CHILD_ALIVE, CHILD_UNSETTLED };
 
@@ -87,58 +85,6 @@ struct nursery {
 };
 
 /* ---- Becoming the nursery ------------------------------------------------------------ */
-
-/* The lowest descriptor from there on that stays open; INT_MAX when none does. */
-static int next_kept(const struct fp_nursery_args *args, int from)
-{
-	const struct fp_crew *crew = args->crew;
-	int next = INT_MAX;
-	size_t i;
-
-	if (args->host >= from)
-		next = args->host;
-	if (args->control >= from && args->control < next)
-		next = args->control;
-	if (args->event->fd >= from && args->event->fd < next)
-		next = args->event->fd;
-	for (i = 0; i < crew->keep_count; i++)
-		if (crew->keep[i] >= from && crew->keep[i] < next)
-			next = crew->keep[i];
-	return next;
-}
-
-/*
- * The eventfd gets a number that items which close and open files will hardly hit
- * upon; where there is none so high it stays.
- */
-static void take_event(struct fp_event *event)
-{
-	int fd = event->fd < 0 ? -1 : fp_sys.copy_above(event->fd, EVENT_LEAST);
-
-	if (fd >= 0)
-		event->fd = fd;
-	event->nursery = getpid();
-}
-
-/* All but 0, 1, 2, our three and those the host wants to be kept. */
-static void close_files(const struct fp_nursery_args *args)
-{
-	int from = 3, next;
-
-	while ((next = next_kept(args, from)) != INT_MAX) {
-		if (next > from)
-			fp_sys.close_range((unsigned)from, (unsigned)next - 1);
-		from = next + 1;
-	}
-	fp_sys.close_range((unsigned)from, ~0u);
-}
-
-static void purge_stdio(void)
-{
-	__fpurge(stdin);
-	__fpurge(stdout);
-	__fpurge(stderr);
-}
 
 /*
  * Hangs `life` on this process's robust list: at our death the kernel sets
@@ -185,9 +131,9 @@ static int setup(struct nursery *n, const struct fp_nursery_args *args)
 	fp_sys.prctl(PR_SET_CHILD_SUBREAPER, 1);
 	fp_sys.setpgid();
 	fp_sys.default_signals();
-	take_event(args->event);
-	close_files(args);
-	purge_stdio();
+	fp_legacy_event(args->event);
+	fp_legacy_close(args);
+	fp_legacy_stdio();
 	fp_worker_prepare();
 	n->signals = fp_sys.signalfd(SIGCHLD);
 	if (n->signals >= 0)

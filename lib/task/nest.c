@@ -210,18 +210,6 @@ bool fp_nest_below(const struct fp_segment *seg, const struct fp_elem *from, con
 	return false;
 }
 
-bool fp_nest_descends(const struct fp_segment *seg, uint32_t slot, uint64_t gen,
-		      uint32_t top, uint64_t top_gen)
-{
-	struct fp_elem e = { false, slot, gen };
-	uint32_t most = CHAIN_MOST;
-
-	while (most-- && step_up(seg, &e))
-		if (!e.task && e.at == top && e.gen == top_gen)
-			return true;
-	return false;
-}
-
 /* Was it published by that item of worker id? */
 static bool published_by(const struct fp_segment *seg, const struct fp_elem *e, uint32_t id, uint32_t tag)
 {

@@ -36,13 +36,6 @@ struct fp_elem {
 bool fp_nest_below(const struct fp_segment *seg, const struct fp_elem *e, const struct fp_elem *top);
 
 /*
- * Does the job gen that a slot has descend from job `top_gen` of slot `top`: was
- * it published by an item of that, or of one that descends from it?
- */
-bool fp_nest_descends(const struct fp_segment *seg, uint32_t slot, uint64_t gen,
-		      uint32_t top, uint64_t top_gen);
-
-/*
  * Does a task, or a nested job, that has not ended descend from an item of worker id:
  * was it published by that, or by what it has published?  gen: the task's or job's;
  * tag: the item's, {number:22, frame:10}.

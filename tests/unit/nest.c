@@ -16,6 +16,13 @@
 
 static uint32_t room = 1;
 
+static bool is_below(const struct fp_segment *seg, uint32_t slot, uint64_t gen, uint32_t top,
+		     uint64_t top_gen)
+{
+	return fp_nest_below(seg, &(struct fp_elem){ false, slot, gen },
+			     &(struct fp_elem){ false, top, top_gen });
+}
+
 #define WORKERS	3u
 #define COUNT	4u
 #define PID	4711
@@ -188,17 +195,15 @@ START_TEST(descent_and_cancel)
 
 	gens[0] = nest(0, 0, fp_parent(outer, BARE_SLOT), NULL, &slots[0]);
 	gens[1] = nest(1, 0, fp_parent(gens[0], slots[0]), NULL, &slots[1]);
-	ck_assert(fp_nest_descends(b.seg, slots[0], gens[0], BARE_SLOT, outer));
-	ck_assert(fp_nest_descends(b.seg, slots[1], gens[1], BARE_SLOT, outer));
-	ck_assert(fp_nest_descends(b.seg, slots[1], gens[1], slots[0], gens[0]));
-	ck_assert(!fp_nest_descends(b.seg, slots[0], gens[0], slots[1], gens[1]));
-	ck_assert(!fp_nest_descends(b.seg, slots[0], gens[0], slots[0], gens[0]));
-	ck_assert(!fp_nest_descends(b.seg, BARE_SLOT, outer, BARE_SLOT, outer));
-	ck_assert(!fp_nest_descends(b.seg, slots[1], gens[1], slots[0], gens[0] + 1));
-	ck_assert(!fp_nest_descends(b.seg, slots[1], gens[1] + 1, BARE_SLOT, outer));
+	ck_assert(is_below(b.seg, slots[0], gens[0], BARE_SLOT, outer));
+	ck_assert(is_below(b.seg, slots[1], gens[1], BARE_SLOT, outer));
+	ck_assert(is_below(b.seg, slots[1], gens[1], slots[0], gens[0]));
+	ck_assert(!is_below(b.seg, slots[0], gens[0], slots[1], gens[1]));
+	ck_assert(!is_below(b.seg, slots[1], gens[1], slots[0], gens[0] + 1));
+	ck_assert(!is_below(b.seg, slots[1], gens[1] + 1, BARE_SLOT, outer));
 	/* A ring, that a worker made, has an end. */
 	fp_store_rlx(&fp_segment_slot(b.seg, slots[0]).job->parent, fp_parent(gens[1], slots[1]));
-	ck_assert(!fp_nest_descends(b.seg, slots[1], gens[1], BARE_SLOT, outer));
+	ck_assert(!is_below(b.seg, slots[1], gens[1], BARE_SLOT, outer));
 	ck_assert(!fp_nest_cancelled(b.seg, slots[1]));
 	fp_store_rlx(&fp_segment_slot(b.seg, slots[0]).job->parent, fp_parent(outer, BARE_SLOT));
 
