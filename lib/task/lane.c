@@ -17,10 +17,13 @@
  *    which say in which order to look.
  * I2 Visits of pages have consecutive numbers.  A slot's turn becomes the visit
  *    when the submitter passes it, whether it puts a task there or not.
- * I3 A page is filled only if no slot in it is READY.  Others are passed over: all
- *    turns, then the visit.  So each READY slot has been passed in the last visit
- *    of its page, and a cursor that follows the visits comes by.  After a few pages
- *    like that a new one is linked in.
+ * I3 A page is filled only if no slot in it is READY.  If one is, the ring is full of
+ *    what waits, and a new page is linked in before it; so what waits lies in the
+ *    order of submission, from the page behind the submitter's on.  A page that is
+ *    full of what runs, or is still asked for, is passed over: all turns, then the
+ *    visit; so is, where there is no memory, one with READY slots.  Either way each
+ *    READY slot has been passed in the last visit of its page, and a cursor that
+ *    follows the visits comes by.
  * I4 A slot is used again only when its task has ended and nobody asks for it.
  * I5 Nothing here is read back from the segment and trusted but the states of
  *    words: generations, pages and their order are the process's own.
@@ -42,7 +45,7 @@
 #include "os/sys.h"
 
 #define SEEK_BACK	16u	/* pages where one may have come free again: there was no memory for it */
-#define PASS_MOST	2u	/* pages passed over before a new one is linked in */
+#define PASS_MOST	2u	/* full pages passed over before a new one is linked in */
 
 /* ---- Pages --------------------------------------------------------------------------- */
 
@@ -225,15 +228,17 @@ static int next_page(struct fp_producer *p)
 {
 	struct fp_home *h;
 	uint32_t n;
+	bool ready;
 
 	for (n = 0; p->home && n < p->pages; n++) {
 		h = p->home->next;
 		collect(p, h);
-		if (h->free && !any_ready(p, h)) {
+		ready = any_ready(p, h);
+		if (h->free && !ready) {
 			enter(p, h);
 			return 0;
 		}
-		if (n >= PASS_MOST && !add_page(p))
+		if ((ready || n >= PASS_MOST) && !add_page(p))
 			return 0;
 		pass_over(p, h);
 	}

@@ -90,7 +90,8 @@ static bool turn_page(const struct fp_segment *seg, struct fp_cursor *at, const 
 		return false;
 	if (at->until) {
 		at->page = next;
-		at->index = 1;
+		/* Where the submitter has come since is newer than the rest, and its turn comes in order. */
+		at->index = (int32_t)(visit_of(seg, next) - at->visit) > 0 ? FP_PAGE_SLOTS : 1;
 		/* Where the ring doesn't close, as before an adoption has ended: no further in one go. */
 		return at->left && --at->left;
 	}
