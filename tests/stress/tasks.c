@@ -165,9 +165,12 @@ static void *storm_main(void *unused)
 	while (!atomic_load(&h.over)) {
 		pause_for(NS_PER_S / KILLS_A_SECOND);
 		h.random = mix(h.random + 1);
-		for (tries = 0; tries < TRIES && !atomic_load(&h.over); tries++)
+		for (tries = 0; tries < TRIES && !atomic_load(&h.over); tries++) {
 			if (strike((uint32_t)((h.random >> 16) + tries) % WORKERS))
 				break;
+			if (tries % WORKERS == WORKERS - 1)
+				pause_for(20000);
+		}
 	}
 	return NULL;
 }
