@@ -289,6 +289,28 @@ START_TEST(a_peek_claims_nothing)
 }
 END_TEST
 
+/* The submitter has stopped while it passed a page over: the turns are new, the visit is not. */
+START_TEST(a_visit_that_is_about_to_begin)
+{
+	struct fp_place at[PLACES];
+	uint32_t i, k;
+
+	line_open(&l, &b, LANE);
+	for (i = 0; i < PLACES; i++)
+		at[i] = line_submit(&l);
+	for (k = 0; k < 10; k++)
+		ck_assert_uint_eq(hand_run(&hands[0], &l), at[k].number);
+	for (i = 0; i < PLACES - 3; i++)
+		fp_store_rlx(&at[i].task->turn, at[0].home->visit + 1);
+	for (; k < 20; k++)
+		ck_assert_uint_eq(hand_run(&hands[0], &l), at[k].number);
+	for (; k < PLACES; k++)
+		ck_assert_uint_eq(hand_run(&hands[1], &l), at[k].number);
+	for (i = 0; i < WORKERS; i++)
+		ck_assert_uint_eq(hand_run(&hands[i], &l), 0);
+}
+END_TEST
+
 /* A ring that leads nowhere, or out of the segment, holds nobody for long. */
 START_TEST(broken_rings)
 {
@@ -507,6 +529,7 @@ int main(void)
 	tcase_add_test(tc, a_batch_that_goes_round);
 	tcase_add_test(tc, what_is_ready_again_is_found_again);
 	tcase_add_test(tc, a_peek_claims_nothing);
+	tcase_add_test(tc, a_visit_that_is_about_to_begin);
 	tcase_add_test(tc, broken_rings);
 	tcase_add_test(tc, a_lane_is_taken_over);
 	tc = test_case(suite, "random");
