@@ -16,6 +16,11 @@
  * I6 The top regions lie end to end; when the job is DONE they are too, and no
  *    sub-region is named any more.
  * I7 The heap's units are what shm/mend.c says of them.
+ * I8 A page of slots belongs to a lane.  Those of a host's lane form one ring, in
+ *    which its submitter is; from a worker's lane's place one comes to pages of
+ *    that lane only (a ring that is being taken over need not close yet).
+ * I9 No turn or visit is newer than the submitter's, or the one it is about to begin.
+ * I10 A task that runs is owned by a worker one of whose intents names it.
  *
  * Words change while it looks.  What one look finds wrong counts only if it is
  * still wrong in many more, a little apart: a slot that a host thread fills
@@ -28,6 +33,8 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+
+#include <forkpool.h>
 
 #include "os/sys.h"
 #include "shm/mend.h"
@@ -295,7 +302,187 @@ static bool slot_sound(const struct fp_segment *seg, uint32_t slot, char *text,
 	return false;
 }
 
+/* ---- Tasks ------------------------------------------------------------------------------ */
+
+static bool is_number(const struct fp_segment *seg, uint32_t number)
+{
+	uint32_t page = number / FP_PAGE_SLOTS;
+
+	return page > 0 && page < seg->geo.pages && page < fp_load_rlx(&seg->ctl->task_pages) &&
+	       number % FP_PAGE_SLOTS;
+}
+
+/* I10. */
+static bool runner_sound(const struct fp_segment *seg, uint32_t number, uint64_t w, char *text,
+			 size_t size)
+{
+	uint32_t who = fp_task_who(w), d;
+
+	if (who >= seg->geo.workers)
+		return wrong(text, size, "task %u: no worker %u", number, who);
+	for (d = fp_segment_depth(seg, who); d-- > 0;)
+		if (fp_load_rlx(&fp_segment_frame(seg, who, d)->intent) ==
+		    fp_intent_of_task(fp_task_gen(w), number))
+			return true;
+	/* CHECK-T1: after the intents, as CHECK-W1; pairs with TASK-C1. */
+	if (fp_load_sc(&fp_segment_task(seg, number)->word) != w)
+		return true;
+	return wrong(text, size, "task %u: no intent of worker %u names it", number, who);
+}
+
+static bool task_sound(const struct fp_segment *seg, uint32_t number, uint32_t newest, char *text,
+		       size_t size)
+{
+	struct fp_task *t = fp_segment_task(seg, number);
+	/* CHECK-T2: as claimed; pairs with TASK-C1. */
+	uint64_t w = fp_load_sc(&t->word);
+
+	if ((int32_t)(fp_load_rlx(&t->turn) - newest) > 1)
+		return wrong(text, size, "task %u: turn %u, but its lane's visit is %u", number,
+			     fp_load_rlx(&t->turn), newest);
+	switch ((unsigned)fp_task_state(w)) {
+	case FP_TASK_FREE:
+		return w ? wrong(text, size, "task %u: free, but %#llx", number, (unsigned long long)w)
+			 : true;
+	case FP_TASK_READY:
+		return fp_task_who(w) || fp_task_outcome(w)
+			       ? wrong(text, size, "task %u: ready, but %#llx", number, (unsigned long long)w)
+			       : true;
+	case FP_TASK_RUN:
+		return runner_sound(seg, number, w, text, size);
+	case FP_TASK_DONE:
+		return fp_task_outcome(w) > FORKPOOL_ITEM_NOT_RUN
+			       ? wrong(text, size, "task %u: outcome %d", number, fp_task_outcome(w))
+			       : true;
+	}
+	return wrong(text, size, "task %u: state %u", number, (unsigned)fp_task_state(w));
+}
+
+/* I8.  How many pages one comes by from where the submitter is; 0: not sound. */
+static uint32_t ring_length(const struct fp_segment *seg, uint32_t lane, char *text, size_t size)
+{
+	/* CHECK-T3: with the page its own next; pairs with TASK-A1. */
+	uint32_t at = fp_load_acq(&fp_segment_lane(seg, lane)->at), page = at, n = 0;
+
+	do {
+		if (!is_number(seg, page * FP_PAGE_SLOTS + 1) || page >= FP_TASK_PAGES ||
+		    fp_load_rlx(fp_segment_owner(seg, page)) != lane + 1) {
+			wrong(text, size, "lane %u: page %u is not its own", lane, page);
+			return 0;
+		}
+		/* CHECK-T4: as CHECK-T3; pairs with TASK-L1. */
+		page = fp_load_acq(&fp_segment_page(seg, page)->next);
+		n++;
+	} while (page != at && n < FP_TASK_PAGES);
+	return n;
+}
+
+/* I9, and the tasks in each page of a lane. */
+static bool pages_sound(const struct fp_segment *seg, uint32_t lane, uint32_t *n, char *text,
+			size_t size)
+{
+	uint32_t pages = fp_load_rlx(&seg->ctl->task_pages), page, i, visit;
+	/* CHECK-T5: with the page its visit; pairs with TASK-A1. */
+	uint32_t newest = fp_load_rlx(&fp_segment_page(seg, fp_load_acq(&fp_segment_lane(seg, lane)->at))->visit);
+
+	for (*n = 0, page = 1; page < pages; page++) {
+		if (fp_load_rlx(fp_segment_owner(seg, page)) != lane + 1)
+			continue;
+		++*n;
+		visit = fp_load_rlx(&fp_segment_page(seg, page)->visit);
+		if ((int32_t)(visit - newest) > 1)
+			return wrong(text, size, "page %u: visit %u, but its lane's is %u", page, visit, newest);
+		for (i = 1; i < FP_PAGE_SLOTS; i++)
+			if (!task_sound(seg, page * FP_PAGE_SLOTS + i, newest, text, size))
+				return false;
+	}
+	return true;
+}
+
+static bool lane_sound(const struct fp_segment *seg, uint32_t lane, char *text, size_t size)
+{
+	uint32_t len, n;
+
+	if (!fp_load_rlx(&fp_segment_lane(seg, lane)->epoch))
+		return wrong(text, size, "lane %u: in use, but its epoch is 0", lane);
+	len = ring_length(seg, lane, text, size);
+	if (!len || !pages_sound(seg, lane, &n, text, size))
+		return false;
+	if (lane < FP_HOST_LANES && len != n)
+		return wrong(text, size, "lane %u: %u pages, but %u in the ring", lane, n, len);
+	return true;
+}
+
+static bool owners_sound(const struct fp_segment *seg, char *text, size_t size)
+{
+	uint32_t pages = fp_load_rlx(&seg->ctl->task_pages), page;
+
+	if (pages > seg->geo.pages)
+		return wrong(text, size, "%u pages of tasks", pages);
+	for (page = 1; page < pages; page++)
+		if (fp_load_rlx(fp_segment_owner(seg, page)) > fp_segment_lanes(seg))
+			return wrong(text, size, "page %u: no lane %u", page,
+				     fp_load_rlx(fp_segment_owner(seg, page)) - 1);
+	return true;
+}
+
+/* The lanes of a bitmap, of which there are n, from `first` on. */
+static bool lanes_sound(const struct fp_segment *seg, const fp_a64 *map, uint32_t n, uint32_t first,
+			char *text, size_t size)
+{
+	uint64_t left;
+	uint32_t i, k;
+
+	for (i = 0; i < fp_div_up(n, 64); i++)
+		/* CHECK-T6: the lane is open; pairs with TASK-B1. */
+		for (left = fp_load_acq(&map[i]); left; left &= left - 1) {
+			k = i * 64 + (uint32_t)__builtin_ctzll(left);
+			if (k >= n)
+				return wrong(text, size, "lane %u behind the last one", first + k);
+			if (!lane_sound(seg, first + k, text, size))
+				return false;
+		}
+	return true;
+}
+
+static bool tasks_look(const struct fp_segment *seg, char *text, size_t size)
+{
+	const struct fp_ctl *ctl = seg->ctl;
+	uint32_t workers = seg->geo.workers, p;
+
+	if (!owners_sound(seg, text, size))
+		return false;
+	for (p = 0; p < FP_PRIOS; p++)
+		if (!lanes_sound(seg, ctl->host_lanes[p], FP_HOST_LANES, 0, text, size) ||
+		    !lanes_sound(seg, ctl->crew_lanes[p], workers, fp_crew_lane(workers, p, 0), text, size))
+			return false;
+	return true;
+}
+
+static bool tasks_sound(const struct fp_segment *seg, char *text, size_t size)
+{
+	int i;
+
+	for (i = 0; i < LOOKS; i++) {
+		if (tasks_look(seg, text, size))
+			return true;
+		pause_a_little();
+	}
+	return false;
+}
+
 /* ---- All -------------------------------------------------------------------------------- */
+
+/* What a worker is about is well formed. */
+static bool intent_sound(const struct fp_segment *seg, uint64_t intent)
+{
+	if (intent == FP_INTENT_NONE)
+		return true;
+	if (!(intent >> 63))
+		return false;
+	return intent & FP_INTENT_TASK ? is_number(seg, fp_intent_task(intent))
+				       : fp_intent_region(intent) < seg->geo.ids;
+}
 
 static bool header_sound(const struct fp_segment *seg, char *text, size_t size)
 {
@@ -335,8 +522,7 @@ static bool workers_sound(const struct fp_segment *seg, char *text, size_t size)
 		intent = fp_load_rlx(&fp_segment_worker(seg, i)->base.intent);
 		if (state > FP_WORKER_LEFT)
 			return wrong(text, size, "worker %u: state %u", i, state);
-		if (intent != FP_INTENT_NONE && !(intent & FP_INTENT_TASK) &&
-		    (!(intent >> 63) || fp_intent_region(intent) >= seg->geo.ids))
+		if (!intent_sound(seg, intent))
 			return wrong(text, size, "worker %u: intent %#llx", i, (unsigned long long)intent);
 	}
 	return true;
@@ -361,7 +547,7 @@ static bool heap_sound(const struct fp_segment *seg, char *text, size_t size)
 const char *fp_check(const struct fp_segment *seg, char *text, size_t size)
 {
 	bool sound = header_sound(seg, text, size) && workers_sound(seg, text, size) &&
-		     heap_sound(seg, text, size);
+		     heap_sound(seg, text, size) && tasks_sound(seg, text, size);
 	uint64_t active;
 	uint32_t i;
 

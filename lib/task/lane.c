@@ -43,7 +43,8 @@
 #include "os/sys.h"
 
 #define SEEK_BACK	16u	/* pages where one may have come free again: there was no memory for it */
-#define PASS_MOST	2u	/* pages passed over before a new one is linked in */
+#define LONG_AGO	(1u << 30)	/* visits */
+#define PASS_MOST	2u	/* full pages passed over before a new one is linked in */
 
 /* ---- Pages --------------------------------------------------------------------------- */
 
@@ -93,14 +94,14 @@ static uint32_t page_take(struct fp_producer *p)
 	return 0;
 }
 
-/* As if the submitter had passed the page just before: no cursor takes it for newer, however old it is. */
+/* Long ago, as any cursor sees it: none takes the page for newer than its own, or for the next one. */
 static void age(const struct fp_producer *p, const struct fp_home *h)
 {
-	uint32_t i;
+	uint32_t past = p->visit - LONG_AGO, i;
 
 	for (i = 1; i < FP_PAGE_SLOTS; i++)
-		fp_store_rlx(&fp_segment_task(p->seg, h->page * FP_PAGE_SLOTS + i)->turn, p->visit);
-	fp_store_rlx(&fp_segment_page(p->seg, h->page)->visit, p->visit);
+		fp_store_rlx(&fp_segment_task(p->seg, h->page * FP_PAGE_SLOTS + i)->turn, past);
+	fp_store_rlx(&fp_segment_page(p->seg, h->page)->visit, past);
 }
 
 /* Links a home in behind the current one; the ring's first points at itself. */
@@ -183,7 +184,7 @@ static void enter(struct fp_producer *p, struct fp_home *h)
 {
 	p->home = h;
 	p->index = 0;
-	h->visit = ++p->visit;
+	p->visit++;
 	/* TASK-V1: cursors may come; after the turns of a page that is passed over; pairs with TASK-V2. */
 	fp_store_rel(&fp_segment_page(p->seg, h->page)->visit, p->visit);
 	/* TASK-A1: the visit before; pairs with TASK-A2. */

@@ -13,7 +13,6 @@ struct fp_home {
 	struct fp_home *next;		/* in the ring */
 	struct fp_producer *owner;
 	uint32_t page;
-	uint32_t visit;			/* the submitter's last one */
 	uint32_t free;			/* slots without a task */
 	uint32_t counts;		/* slots whose tasks are in the owner's `used` */
 	fp_a32 given_up;		/* nobody asks for these tasks any more; set by whoever gives up */
@@ -44,6 +43,7 @@ struct fp_place {
 	struct fp_task *task;
 	uint32_t index;
 	uint32_t number;
+	uint32_t visit;			/* the submitter's, in which it comes by */
 	uint32_t gen;			/* the new task's */
 };
 
@@ -66,6 +66,7 @@ static inline void fp_lane_use(struct fp_producer *p, struct fp_home *h, struct 
 	ret->index = i;
 	ret->number = h->page * FP_PAGE_SLOTS + i;
 	ret->task = fp_segment_task(p->seg, ret->number);
+	ret->visit = p->visit;
 	ret->gen = h->gens[i] = (h->gens[i] + 1) & FP_TASK_GEN_MASK;
 	p->used++;
 }
@@ -90,8 +91,10 @@ static inline void fp_lane_ready(const struct fp_place *at)
 /* Workers find it from now on, if they find those before it in its lane. */
 static inline void fp_lane_show(const struct fp_place *at)
 {
-	/* TASK-T3: as TASK-T1, also where its page was passed over since; pairs with TASK-T2. */
-	fp_store_rel(&at->task->turn, at->home->visit);
+	/* Unless its page has been passed over since, and so the slot. */
+	if (fp_likely((int32_t)(fp_load_rlx(&at->task->turn) - at->visit) < 0))
+		/* TASK-T3: as TASK-T1; pairs with TASK-T2. */
+		fp_store_rel(&at->task->turn, at->visit);
 }
 
 /* The place is free again: its task has ended, or was never ready.  By the submitter. */

@@ -99,6 +99,14 @@ static bool look_at_all(const struct fp_segment *seg, struct fp_cursor *at, cons
 	return go_on_at(seg, at, next_of(seg, page));
 }
 
+/* Lapped.  False as well where that cannot be, since the submitter is where it was: once in a search. */
+static bool start_over(const struct fp_segment *seg, struct fp_cursor *at, const struct fp_lane *lane)
+{
+	uint32_t visit = at->visit;
+
+	return look_at_all(seg, at, lane) && at->visit != visit;
+}
+
 /* Behind the last slot: to the next page, if the submitter has been there. */
 static bool turn_page(const struct fp_segment *seg, struct fp_cursor *at, const struct fp_lane *lane)
 {
@@ -116,7 +124,7 @@ static bool turn_page(const struct fp_segment *seg, struct fp_cursor *at, const 
 		return false;
 	visit = visit_of(seg, next);
 	if ((int32_t)(visit - at->visit) > 1)
-		return look_at_all(seg, at, lane);
+		return start_over(seg, at, lane);
 	if (visit != at->visit + 1)
 		return false;
 	at->page = next;
@@ -125,14 +133,19 @@ static bool turn_page(const struct fp_segment *seg, struct fp_cursor *at, const 
 	return true;
 }
 
-/* May the slot be passed?  Else the submitter has not been there in this visit, or is a lap ahead. */
-static bool was_shown(const struct fp_cursor *at, struct fp_task *t, bool *lapped)
+/*
+ * May the slot be passed?  Else the submitter has not been there in this visit, or
+ * is a lap ahead.  A newer turn on a page whose visit is still the cursor's is one
+ * of a visit that is about to begin; the submitter may have stopped there.
+ */
+static bool was_shown(const struct fp_segment *seg, const struct fp_cursor *at, struct fp_task *t,
+		      bool *lapped)
 {
 	/* TASK-T2: with the turn what lies there; pairs with TASK-T1 and TASK-T3. */
 	uint32_t turn = fp_load_acq(&t->turn);
 
-	*lapped = (int32_t)(turn - at->visit) > 0;
-	return turn == at->visit;
+	*lapped = (int32_t)(turn - at->visit) > 0 && visit_of(seg, at->page) != at->visit;
+	return (int32_t)(turn - at->visit) >= 0 && !*lapped;
 }
 
 /* The next READY slot in the cursor's order; the cursor stays on it. */
@@ -157,8 +170,8 @@ static bool seek(const struct fp_segment *seg, struct fp_cursor *at, struct fp_l
 		}
 		*number = at->page * FP_PAGE_SLOTS + at->index;
 		t = fp_segment_task(seg, *number);
-		if (fp_likely(!at->until) && !was_shown(at, t, &lapped)) {
-			if (!lapped || !look_at_all(seg, at, lane))
+		if (fp_likely(!at->until) && !was_shown(seg, at, t, &lapped)) {
+			if (!lapped || !start_over(seg, at, lane))
 				return false;
 			continue;
 		}

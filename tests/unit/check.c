@@ -6,8 +6,10 @@
 
 #include "bare.h"
 #include "test.h"
+#include "unit/line.h"
 
 #define WORKERS	3u
+#define LANE	4u
 
 /* Worker 0 has done one chunk, 1 runs one, 2 has split one. */
 struct scene {
@@ -164,6 +166,129 @@ START_TEST(header_and_workers)
 }
 END_TEST
 
+/* ---- Tasks ------------------------------------------------------------------------------ */
+
+/* Lanes of the host and of worker 1; of the former's tasks one runs, one has ended, others wait. */
+struct tasks {
+	struct bare b;
+	struct line host, crew;
+	struct hand hand;
+	struct fp_place at[70], child;
+	struct fp_taken runs;
+};
+
+static void tasks_open(struct tasks *s)
+{
+	uint32_t i;
+
+	bare_open(&s->b, WORKERS);
+	line_open(&s->host, &s->b, LANE);
+	line_open(&s->crew, &s->b, fp_crew_lane(WORKERS, 1, 1));
+	hand_open(&s->hand, &s->b, 2);
+	for (i = 0; i < 70; i++)
+		s->at[i] = line_submit(&s->host);
+	s->child = line_submit(&s->crew);
+	ck_assert_uint_eq(hand_run(&s->hand, &s->host), s->at[0].number);
+	ck_assert(hand_take(&s->hand, &s->host, &s->runs));
+	bare_check(&s->b);
+}
+
+static void tasks_close(struct tasks *s)
+{
+	line_close(&s->host);
+	line_close(&s->crew);
+	bare_close(&s->b);
+}
+
+static void expect_seen(struct tasks *s, fp_a64 *at, uint64_t value)
+{
+	uint64_t was = fp_load_rlx(at);
+	char text[200];
+
+	ck_assert_uint_ne(was, value);
+	fp_store_rlx(at, value);
+	ck_assert_msg(fp_check(s->b.seg, text, sizeof(text)) == text, "%#llx in place of %#llx passed",
+		      (unsigned long long)value, (unsigned long long)was);
+	fp_store_rlx(at, was);
+	bare_check(&s->b);
+}
+
+static void expect_seen_half(struct tasks *s, fp_a32 *at, uint32_t value)
+{
+	uint32_t was = fp_load_rlx(at);
+	char text[200];
+
+	ck_assert_uint_ne(was, value);
+	fp_store_rlx(at, value);
+	ck_assert_msg(fp_check(s->b.seg, text, sizeof(text)) == text, "%#x in place of %#x passed", value, was);
+	fp_store_rlx(at, was);
+	bare_check(&s->b);
+}
+
+START_TEST(task_words)
+{
+	struct tasks s;
+	fp_a64 *runs, *waits, *ended, *freed;
+	uint32_t gen;
+
+	tasks_open(&s);
+	runs = &s.runs.task->word;
+	ended = &s.at[0].task->word;
+	waits = &s.at[9].task->word;
+	freed = &fp_segment_task(s.b.seg, s.child.number + 1)->word;
+	gen = fp_task_gen(s.runs.run);
+	expect_seen(&s, runs, fp_task_word(gen, FP_TASK_RUN, 0, WORKERS));
+	expect_seen(&s, runs, fp_task_word(gen, FP_TASK_RUN, 0, 1));
+	expect_seen(&s, runs, fp_task_word(gen + 1, FP_TASK_RUN, 0, 2));
+	expect_seen(&s, ended, fp_task_word(gen, FP_TASK_RUN, 0, 2));
+	expect_seen(&s, ended, fp_task_word(gen, FP_TASK_DONE, FORKPOOL_ITEM_NOT_RUN + 1, 5));
+	expect_seen(&s, waits, fp_task_word(gen, FP_TASK_READY, 0, 1));
+	expect_seen(&s, waits, fp_task_word(gen, FP_TASK_READY, 1, 0));
+	expect_seen(&s, waits, fp_task_word(gen, (enum fp_task_state)(FP_TASK_DONE + 1), 0, 0));
+	expect_seen(&s, freed, fp_task_word(gen, FP_TASK_FREE, 0, 0));
+	expect_seen(&s, &fp_segment_worker(s.b.seg, 2)->base.intent, FP_INTENT_NONE);
+	expect_seen(&s, &fp_segment_worker(s.b.seg, 0)->base.intent, fp_intent_of_task(1, 0));
+	expect_seen(&s, &fp_segment_worker(s.b.seg, 0)->base.intent, fp_intent_of_task(1, 0x1fffff));
+	tasks_close(&s);
+}
+END_TEST
+
+START_TEST(task_pages)
+{
+	uint32_t page, mine, visit;
+	struct fp_task_page *first;
+	struct fp_ctl *ctl;
+	struct tasks s;
+
+	tasks_open(&s);
+	ctl = s.b.seg->ctl;
+	page = s.at[0].home->page;
+	mine = s.child.home->page;
+	first = fp_segment_page(s.b.seg, page);
+	visit = s.host.p.visit;
+	expect_seen_half(&s, fp_segment_owner(s.b.seg, page), fp_segment_lanes(s.b.seg) + 1);
+	expect_seen_half(&s, fp_segment_owner(s.b.seg, page), 0);
+	expect_seen_half(&s, fp_segment_owner(s.b.seg, page), LANE + 2);
+	expect_seen_half(&s, fp_segment_owner(s.b.seg, mine), LANE + 1);
+	expect_seen_half(&s, &first->next, 0);
+	expect_seen_half(&s, &first->next, page);
+	expect_seen_half(&s, &first->next, mine);
+	expect_seen_half(&s, &first->next, FP_TASK_PAGES);
+	expect_seen_half(&s, &first->next, UINT32_MAX);
+	expect_seen_half(&s, &fp_segment_page(s.b.seg, mine)->next, page);
+	expect_seen_half(&s, &first->visit, visit + 2);
+	expect_seen_half(&s, &s.at[3].task->turn, visit + 2);
+	expect_seen_half(&s, &s.host.p.lane->at, 0);
+	expect_seen_half(&s, &s.host.p.lane->at, mine);
+	expect_seen_half(&s, &s.host.p.lane->epoch, 0);
+	expect_seen_half(&s, &ctl->task_pages, s.b.seg->geo.pages + 1);
+	expect_seen_half(&s, &ctl->task_pages, page);
+	expect_seen(&s, &ctl->host_lanes[0][0], 1);
+	expect_seen(&s, &ctl->crew_lanes[1][0], fp_load_rlx(&ctl->crew_lanes[1][0]) | (uint64_t)1 << WORKERS);
+	tasks_close(&s);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("check");
@@ -173,5 +298,8 @@ int main(void)
 	tcase_add_test(tc, regions);
 	tcase_add_test(tc, jobs);
 	tcase_add_test(tc, header_and_workers);
+	tc = test_case(suite, "tasks");
+	tcase_add_test(tc, task_words);
+	tcase_add_test(tc, task_pages);
 	return test_main(suite);
 }
