@@ -238,7 +238,10 @@ int fp_future_status(const struct fp_ref *r, struct forkpool_status *ret)
 
 void fp_future_cancel(const struct fp_ref *r)
 {
-	if (!fp_task_cancel(&r->pool->crew.seg, r->number, r->gen, FORKPOOL_ITEM_CANCELLED))
+	if (fp_task_cancel(&r->pool->crew.seg, r->number, r->gen, FORKPOOL_ITEM_CANCELLED))
+		/* Workers may have no reason to come by for long. */
+		fp_lane_room(r->desk->home.owner->lane, true);
+	else
 		fp_future_ask(r, FP_ASK_CANCEL);
 }
 
