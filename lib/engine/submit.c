@@ -361,6 +361,18 @@ static int64_t put(struct fp_line *line, const struct fp_spec *s, size_t from, s
 	return n;
 }
 
+int fp_submit_room(struct forkpool *pool, uint32_t prio)
+{
+	struct fp_line *line;
+	int err = fp_line_get(pool, prio, &line);
+
+	if (err)
+		return err;
+	err = make_room(line, true);
+	fp_line_put(line);
+	return err;
+}
+
 int64_t fp_submit(struct forkpool *pool, const struct fp_spec *s, struct forkpool_job **ret)
 {
 	struct fp_line *line;
