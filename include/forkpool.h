@@ -37,16 +37,24 @@
  * ever and 0 polls; in an option 0 means none.
  *
  * Who may call what.  "Worker" is code that runs inside an item or a hook;
- * "child" is a process that the program forked after create.
+ * "child" is a process that the program forked after create.  "Its own" are the
+ * tasks that the item at work has submitted; of others -EDEADLK, of maps -EPERM.
  *
  *	call                         any thread   worker       child
  *	forkpool_create              yes          -EPERM       yes (a pool of its own)
  *	forkpool_map, forkpool_for   yes          yes          -EINVAL
  *	forkpool_map_async,
  *	forkpool_for_async           yes          yes          -EINVAL
+ *	forkpool_submit, _call,
+ *	forkpool_submit_many         yes          yes          -EINVAL
  *	forkpool_job_wait, _poll,
- *	_status, _cancel, _kill      yes          -EPERM       -EINVAL
- *	forkpool_job_free            yes          no effect    no effect
+ *	_status, _cancel, _kill,
+ *	forkpool_wait_any, _wait_all yes          its own      -EINVAL
+ *	forkpool_job_result          yes          its own      NULL
+ *	forkpool_job_free            yes          its own      no effect
+ *	forkpool_group_create,
+ *	_wait, _cancel               yes          -EPERM       -EINVAL
+ *	forkpool_group_free          yes, last    no effect    frees what the child holds
  *	forkpool_stats,
  *	forkpool_worker_stats        yes          yes          -EINVAL
  *	forkpool_event_fd,

@@ -9,7 +9,7 @@
  * I1 There is room in the list before a task is submitted, so that none is lost.
  * I2 Who waits takes the list away, and puts back what had not ended in time.
  *
- * Progress.  The lock is not held while anybody waits, but for a place in a full lane.
+ * Progress.  The lock is not held while anybody waits.
  *
  * If the owner dies: host threads don't die singly.
  */
@@ -53,31 +53,46 @@ static int reserve(struct list *l, size_t more)
 	return 0;
 }
 
-static int64_t submit_to(struct forkpool *pool, const struct fp_spec *s, struct forkpool_job **jobs)
+/* So many as there is room for in the lane, of those from `done` on. */
+static int64_t submit_some(struct forkpool_group *g, const struct fp_spec *s, size_t done,
+			   struct forkpool_job **ret)
 {
-	return pool->mode == FORKPOOL_INLINE ? fp_submit_inline(pool, s, jobs) : fp_submit(pool, s, jobs);
-}
-
-int64_t fp_group_submit(struct forkpool_group *g, struct forkpool *pool, const struct fp_spec *s,
-			struct forkpool_job **ret)
-{
-	struct forkpool_job **jobs = ret ? ret : calloc(s->count, sizeof(*jobs));
+	struct forkpool_job **jobs = ret ? ret + done : calloc(s->count - done, sizeof(*jobs));
+	struct fp_spec rest = *s;
 	int64_t n, i;
 
 	if (!jobs)
 		return -ENOMEM;
-	n = g->pool == pool ? 0 : -EINVAL;
+	rest.in = s->in ? (const char *)s->in + done * s->in_size : NULL;
+	rest.count = s->count - done;
+	rest.dont_wait = true;
 	pthread_mutex_lock(&g->lock);
+	n = reserve(&g->list, rest.count);
 	if (!n)
-		n = reserve(&g->list, s->count);
-	if (!n)
-		n = submit_to(pool, s, jobs);
+		n = g->pool->mode == FORKPOOL_INLINE ? fp_submit_inline(g->pool, &rest, jobs)
+						     : fp_submit(g->pool, &rest, jobs);
 	for (i = 0; i < n; i++)
 		g->list.members[g->list.n++] = (struct member){ jobs[i], !ret };
 	pthread_mutex_unlock(&g->lock);
 	if (!ret)
 		free(jobs);
 	return n;
+}
+
+int64_t fp_group_submit(struct forkpool_group *g, struct forkpool *pool, const struct fp_spec *s,
+			struct forkpool_job **ret)
+{
+	size_t done = 0;
+	int64_t n = g->pool == pool ? 0 : -EINVAL;
+
+	while (n >= 0 && done < s->count) {
+		n = submit_some(g, s, done, ret);
+		if (n > 0)
+			done += (size_t)n;
+		else if (n == -EAGAIN && !s->dont_wait)
+			n = fp_submit_room(pool, s->prio);
+	}
+	return done ? (int64_t)done : n;
 }
 
 int forkpool_group_create(struct forkpool *pool, struct forkpool_group **ret)

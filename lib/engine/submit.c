@@ -444,6 +444,18 @@ bool fp_submit_quick(struct forkpool *pool, uintptr_t fn, const void *in, size_t
 	return true;
 }
 
+int fp_submit_room(struct forkpool *pool, uint32_t prio)
+{
+	struct fp_line *line;
+	int err = fp_line_get(pool, prio, &line);
+
+	if (err)
+		return err;
+	err = make_room(line, true);
+	fp_line_put(line);
+	return err;
+}
+
 int64_t fp_submit(struct forkpool *pool, const struct fp_spec *s, struct forkpool_job **ret)
 {
 	struct fp_line *line;

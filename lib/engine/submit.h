@@ -41,6 +41,9 @@ bool fp_submit_quick(struct forkpool *pool, uintptr_t fn, const void *in, size_t
 /* The same in a pool without workers. */
 int64_t fp_submit_inline(struct forkpool *pool, const struct fp_spec *spec, struct forkpool_job **ret);
 
+/* Waits until the caller may submit one more, of a priority. */
+int fp_submit_room(struct forkpool *pool, uint32_t prio);
+
 /* Memory in the arena, of whoever calls. */
 int fp_task_memory(struct forkpool *pool, size_t size, void **ret);
 void fp_task_memory_free(struct forkpool *pool, void *p);
