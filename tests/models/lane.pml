@@ -23,7 +23,8 @@
  *
  * -D: W workers, CURSORS, N tasks, NP pages at most, BATCH, CB kills, SB stops, SK
  * kills of the submitter, CAN cancels, RET retries, FINE=1 every load is a step, M
- * mutant.
+ * mutant, MIDWAY=1 begins with three pages, the submitter at the end of the third and
+ * the first task READY in the second.
  */
 #ifndef W
 #define W 2
@@ -57,6 +58,9 @@
 #endif
 #ifndef CURSORS
 #define CURSORS 1
+#endif
+#ifndef MIDWAY
+#define MIDWAY 0
 #endif
 #ifndef FINE
 #define FINE 0
@@ -256,7 +260,10 @@ active proctype submitter()
 	byte bslot[BATCH], bturn[BATCH];
 	int free;
 
-	atomic { epoch > 0 -> free = 65535; pages = P0; taken = P0; now = P0 };
+	atomic {
+		epoch > 0 -> free = 65535; pages = P0; taken = P0; now = P0;
+		if :: MIDWAY -> home = at; index = PS; free = free & ~BIT(SLOT(1, 2)); left-- :: else fi
+	};
 
 begin:	atomic {
 		if
@@ -457,6 +464,11 @@ init
 		visit[0] = P0; epoch = 1;
 #if P0 > 1
 		next[0] = 1; visit[1] = 1;
+#endif
+#if MIDWAY
+		next[1] = 2; visit[0] = 1; visit[1] = 2; visit[2] = 3; at = 2; sent = 1;
+		do :: x < NSLOT -> turn[x] = visit[x / PS]; x++ :: else -> break od; x = 0;
+		word[SLOT(1, 2)] = WD(1, READY, 0);
 #endif
 		do :: x < W -> run worker(x); x++ :: else -> break od; x = 0
 	};
