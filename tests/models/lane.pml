@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A lane: its submitter goes round a ring of pages, workers follow with cursors,
+ * claim, run and end tasks, and everybody may be killed between any two steps.
+ * doc/design/tasks.md tells the protocol, doc/design/model.md what is checked;
+ * `run` runs it.  Memory is sequentially consistent here.
+ *
+ * Pages of two slots; two pages are linked at first, others when they are needed.
+ * The submitter puts N tasks into the lane, in batches of any length up to BATCH:
+ * all are READY before the first is shown.  What has ended may be given up, or
+ * not, at each look of the submitter.
+ *
+ * A worker that finds nothing waits until another look would find more: sleeping
+ * and waking are idle.pml's, who waits for a task done.pml's.
+ *
+ * A stop is for good: one that ends is a delay, as every interleaving has them.  A
+ * killed worker's id is used again, or is not.  With SK the submitter, a worker's
+ * item then, is killed as well: what it left READY is cancelled, and the next life
+ * takes its pages over.
+ *
+ * Workers from CURSORS on have no cursor: they claim anything that is READY, or go
+ * away for ever; which is more than a cursor can do.
+ *
+ * -D: W workers, CURSORS, N tasks, NP pages at most, BATCH, CB kills, SB stops, SK
+ * kills of the submitter, CAN cancels, RET retries, FINE=1 every load is a step, M
+ * mutant, MIDWAY=1 begins with three pages, the submitter at the end of the third and
+ * the first task READY in the second.
+ */
+#ifndef W
+#define W 2
+#endif
+#ifndef N
+#define N 4
+#endif
+#ifndef NP
+#define NP 3
+#endif
+#ifndef P0
+#define P0 2
+#endif
+#ifndef BATCH
+#define BATCH 1
+#endif
+#ifndef CB
+#define CB 0
+#endif
+#ifndef SB
+#define SB 0
+#endif
+#ifndef SK
+#define SK 0
+#endif
+#ifndef CAN
+#define CAN 0
+#endif
+#ifndef RET
+#define RET 0
+#endif
+#ifndef CURSORS
+#define CURSORS 1
+#endif
+#ifndef MIDWAY
+#define MIDWAY 0
+#endif
+#ifndef FINE
+#define FINE 0
+#endif
+#ifndef M
+#define M 0
+#endif
+
+#define NO_PASS		1	/* a page with READY slots is filled, not passed over */
+#define NO_EPOCH	2	/* the epoch is not raised when a task is READY again */
+#define EARLY_EPOCH	3	/* ... before it is */
+#define EARLY_TURN	4	/* the turn is stored before the word */
+#define INTENT_LATE	5	/* the intent comes behind the claim */
+#define LAPPED_ON	6	/* a cursor that was lapped goes on in order */
+#define POS_KEPT	7	/* pos is not cleared before a claim */
+#define TURN_BACK	8	/* a slot that was passed over meanwhile is shown with its old turn */
+#define VISIT_LATE	9	/* who looks at all notes the visit when it has looked */
+#define ADOPT_BLIND	10	/* a new life's page has the new visit and the old turns */
+#define CANCEL_BLIND	11	/* a cancel is a look and a store */
+#define ORPHAN_AGAIN	12	/* a dead submitter's task runs again */
+#define TURN_NEW	13	/* ... with the turn of a page that was entered again */
+#define NEW_PASSED	14	/* a new page looks as if it had been passed just before */
+
+#define PS	2			/* slots in a page */
+#define SLOT(p, i)	((p) * PS + (i) - 1)
+#define NSLOT	(NP * PS)
+
+#define FREE	0
+#define READY	1
+#define RUN	2
+#define DONE	3
+/* word {gen, state:2, who:2}; intent {gen, slot:4} + 1 */
+#define WD(g, s, o)	(((g) << 4) | ((s) << 2) | (o))
+#define GEN(w)	((w) >> 4)
+#define ST(w)	(((w) >> 2) & 3)
+#define WHO(w)	((w) & 3)
+#define ENDED(w) (ST(w) == DONE || ST(w) == FREE)
+#define INTENT(g, n)	((((g) << 4) | (n)) + 1)
+#define BIT(x)	(1 << (x))
+#define IS(set, x)	(((set) >> (x)) & 1)
+
+/* The segment. */
+byte word[NSLOT], turn[NSLOT];
+bool can[NSLOT];			/* CANCEL among the asks */
+byte att[NSLOT];
+byte visit[NP], next[NP], at, epoch;
+byte intent[W];
+bool pos[W];
+
+/* Ghosts and fates. */
+byte tid[NSLOT], began[N], runs[N], ended[N], sent;
+byte dead, gone, fz, cb = CB, sb = SB, sk = SK, cancels = CAN;
+bool subdead;
+
+#define END(n)	ended[tid[n]]++; assert(ended[tid[n]] == 1)
+
+/* ---- Workers ----------------------------------------------------------------------- */
+
+#define LIVE	(!IS(fz | dead | gone, id))
+#if CB
+#define KILL	atomic { cb > 0 && LIVE -> cb--; dead = dead | BIT(id); goto died }
+#define S(x)	do :: atomic { LIVE -> x; break } :: KILL od
+#else
+#define KILL	false
+#define S(x)	atomic { LIVE -> x }
+#endif
+/* The loads of one look; the steps of a claim, of which nobody but the nursery cares. */
+#if FINE
+#define LOADS
+#else
+#define LOADS	atomic
+#endif
+#if CB
+#define STEPS
+#else
+#define STEPS	atomic
+#endif
+
+#define HERE	SLOT(page, index)
+/* Another look would find what this one found: nothing. */
+#define BLOCKED	(epoch == seen && !until && \
+		 (index <= PS -> turn[HERE] < now : visit[next[page]] <= now))
+
+#define RUNS \
+	assert(word[n] == WD(GEN(w), RUN, id) && runs[tid[n]] <= RET && !ended[tid[n]]); runs[tid[n]]++
+
+#define PICK(s)	:: atomic { LIVE && ST(word[s]) == READY -> n = s; w = word[s]; break }
+
+proctype worker(byte id)
+{
+	byte seen, page, index, now, until, e, x, w, n;
+
+seek:	atomic { if :: id >= CURSORS -> goto any :: else fi };
+
+	/* The look for the next READY slot. */
+	LOADS {
+		S( if :: epoch != seen -> e = epoch; goto all :: else fi );
+		S( if :: index > PS -> goto leaf :: else fi;
+		   if
+		   :: until
+		   :: !until && turn[HERE] > now && M != LAPPED_ON -> e = seen; goto all
+		   :: !until && turn[HERE] < now -> goto wait
+		   :: else
+		   fi );
+		S( n = HERE; w = word[n]; index++;
+		   if :: ST(w) == READY -> goto claim :: else -> w = 0; n = 0; goto seek fi )
+	};
+
+	/* At all slots, from the page behind the submitter's. */
+all:	LOADS {
+		S( x = at );
+		S( if :: M != VISIT_LATE -> now = visit[x] :: else fi );
+		S( page = next[x]; index = 1; until = x + 1; seen = e; e = 0; x = 0; goto seek )
+	};
+
+	/* Behind a page. */
+leaf:	LOADS {
+		S( x = next[page];
+		   if
+		   :: until == page + 1 ->
+			until = 0; index = 1; x = 0;
+			if :: M == VISIT_LATE -> now = visit[page] :: else fi;
+			goto seek
+		   :: else
+		   fi );
+		S( if
+		   :: until -> page = x; index = (visit[x] > now && M != VISIT_LATE -> PS + 1 : 1); x = 0; goto seek
+		   :: !until && visit[x] > now + 1 && M != LAPPED_ON -> x = 0; e = seen; goto all
+		   :: !until && visit[x] == now + 1 || visit[x] > now + 1 && M == LAPPED_ON ->
+			now = visit[x]; page = x; index = 1; x = 0; goto seek
+		   :: else -> x = 0
+		   fi )
+	};
+
+wait:	do
+	:: atomic { LIVE && !BLOCKED -> goto seek }
+	:: KILL
+	od;
+
+	/* Another one has any cursor, and may be away for ever. */
+any:	do
+	PICK(0)
+	PICK(1)
+	PICK(2)
+	PICK(3)
+#if NP > 2
+	PICK(4)
+	PICK(5)
+#endif
+	:: atomic { LIVE -> goto away }
+	:: KILL
+	od;
+
+claim:	STEPS {
+#if M != POS_KEPT
+		S( pos[id] = 0 );
+#endif
+#if M != INTENT_LATE
+		S( intent[id] = INTENT(GEN(w), n) );
+#endif
+		S( if :: word[n] == w -> assert(!can[n]); word[n] = WD(GEN(w), RUN, id) :: else -> w = 0; n = 0; goto seek fi );
+#if M == INTENT_LATE
+		S( intent[id] = INTENT(GEN(w), n) );
+#endif
+		S( pos[id] = 1; began[tid[n]]++ );
+		S( RUNS )
+	};
+	S( word[n] = WD(GEN(w), DONE, id); END(n); w = 0; n = 0; goto seek );
+
+died:	atomic {
+		seen = 0; page = 0; index = 0; now = 0; until = 0; e = 0; x = 0; w = 0; n = 0;
+		!IS(dead | gone, id) -> goto seek
+	};
+away:	skip
+}
+
+/* ---- The submitter ------------------------------------------------------------------ */
+
+#define SUBKILL	atomic { sk > 0 && !subdead && left > 0 -> sk--; subdead = 1; goto died }
+#if SK
+#define T(x)	do :: atomic { !subdead -> x; break } :: SUBKILL od
+#else
+#define T(x)	atomic { x }
+#endif
+
+/* What has ended may have been given up. */
+#define GIVE(p, i)	if :: !IS(free, SLOT(p, i)) && ENDED(word[SLOT(p, i)]) -> \
+			if :: free = free | BIT(SLOT(p, i)) :: skip fi :: else fi
+#define AHEAD(i)	(index < (i) && IS(free, SLOT(home, i)))
+#define FREE_IN(p)	(IS(free, SLOT(p, 1)) || IS(free, SLOT(p, 2)))
+#define IS_READY(p, i)	(!IS(free, SLOT(p, i)) && ST(word[SLOT(p, i)]) == READY)
+
+active proctype submitter()
+{
+	byte home, index, now, h, k, i, n, pages, taken, left = N, batch, put;
+	bool ready;
+	byte bslot[BATCH], bturn[BATCH];
+	int free;
+
+	atomic {
+		epoch > 0 -> free = 65535; pages = P0; taken = P0; now = P0;
+		if :: MIDWAY -> home = at; index = PS; free = free & ~BIT(SLOT(1, 2)); left-- :: else fi
+	};
+
+begin:	atomic {
+		if
+		:: left == 0 -> goto end
+		:: left > 0 -> batch = 1
+#if BATCH > 1
+		:: left > 1 -> batch = 2
+#endif
+#if BATCH > 2
+		:: left > 2 -> batch = 3
+#endif
+		fi;
+		put = 0
+	};
+
+	/* A place. */
+place:	T( GIVE(home, 1); GIVE(home, 2);
+	   if :: AHEAD(1) -> i = 1 :: !AHEAD(1) && AHEAD(2) -> i = 2 :: else -> i = PS + 1 fi );
+pass:	atomic {
+		index++;
+		if :: index >= i -> goto passed :: else fi
+	};
+	T( turn[SLOT(home, index)] = now; goto pass );
+passed:	atomic {
+		if :: i <= PS -> goto fill :: else -> i = 0; n = 0 fi
+	};
+
+	/* The next page. */
+leave:	atomic {
+		if :: n >= pages -> goto link :: else fi;
+		h = next[home]
+	};
+	T( GIVE(h, 1); GIVE(h, 2); ready = IS_READY(h, 1) );
+	T( ready = ready || IS_READY(h, 2);
+	   if
+	   :: FREE_IN(h) && (!ready || M == NO_PASS) -> ready = 0; goto enter
+	   :: else -> if :: (ready || n >= 2) && taken < NP -> ready = 0; goto link :: else -> ready = 0 fi
+	   fi );
+	T( turn[SLOT(h, 1)] = now + 1 );
+	T( turn[SLOT(h, 2)] = now + 1 );
+	T( now++; visit[h] = now; home = h; index = PS );
+	T( at = h; h = 0; n++; goto leave );
+
+	/* A new one, or no memory. */
+link:	T( n = 0;
+	   if :: taken == NP -> h = 0; left = 0; batch = 0; goto reveal :: else -> h = taken; taken++ fi );
+	T( if :: M == NEW_PASSED -> turn[SLOT(h, 1)] = now; turn[SLOT(h, 2)] = now; visit[h] = now :: else fi;
+	   pages++;
+	   next[h] = next[home] );
+	T( next[home] = h );
+
+enter:
+	T( now++; visit[h] = now; home = h; index = 0; n = 0 );
+	T( at = home; h = 0; goto place );
+
+	/* The task: READY; shown when the whole batch is. */
+fill:	T( k = SLOT(home, i); free = free & ~BIT(k); assert(ENDED(word[k])); att[k] = 0; can[k] = 0; i = 0 );
+#if M == EARLY_TURN
+	T( turn[k] = now );
+#endif
+	T( tid[k] = sent; sent++; left--; word[k] = WD(GEN(word[k]) + 1, READY, 0);
+	   bslot[put] = k; bturn[put] = now; put++; k = 0;
+	   if :: put < batch -> goto place :: else fi );
+reveal:	atomic { if :: put == 0 -> goto begin :: else -> put-- fi };
+#if M != EARLY_TURN
+	T( if
+	   :: M == TURN_NEW -> turn[bslot[put]] = visit[bslot[put] / PS]
+	   :: M == TURN_BACK || turn[bslot[put]] < bturn[put] -> turn[bslot[put]] = bturn[put]
+	   :: else
+	   fi;
+	   bslot[put] = 0; bturn[put] = 0; goto reveal );
+#else
+	atomic { bslot[put] = 0; bturn[put] = 0; goto reveal };
+#endif
+
+	/* Killed; the next life takes its pages over, also one that was not linked. */
+died:	atomic {
+		subdead == 0 ->
+		home = 0; index = 0; now = 0; h = 0; k = 0; i = 0; n = 0; ready = 0;
+		pages = 0; batch = 0; put = 0; free = 65535;
+		do :: k < BATCH -> bslot[k] = 0; bturn[k] = 0; k++ :: else -> break od; k = 0
+	};
+adopt:	T( if :: !ENDED(word[SLOT(pages, 1)]) -> free = free & ~BIT(SLOT(pages, 1)) :: else fi;
+	   if :: !ENDED(word[SLOT(pages, 2)]) -> free = free & ~BIT(SLOT(pages, 2)) :: else fi;
+	   if :: visit[pages] > now -> now = visit[pages] :: else fi );
+	T( next[pages] = (pages -> next[home] : 0) );
+	T( next[home] = pages; home = pages; pages++;
+	   if :: pages < taken -> goto adopt :: else -> n = 0 fi );
+age:	T( turn[SLOT(n, 1)] = now );
+	T( turn[SLOT(n, 2)] = now );
+	T( visit[n] = now; n++;
+	   if :: n < pages -> goto age :: else -> n = 0 fi );
+#if M != ADOPT_BLIND
+	T( turn[SLOT(home, 1)] = now + 1 );
+	T( turn[SLOT(home, 2)] = now + 1 );
+#endif
+	T( now++; visit[home] = now; index = PS );
+	T( at = home );
+	T( epoch++ );
+	goto begin;
+
+end:	skip
+}
+
+/* ---- The nursery -------------------------------------------------------------------- */
+
+#define TURN(w)	:: atomic { IS(dead, w) -> v = w; goto buried }
+
+active proctype nursery()
+{
+	byte v, n, w;
+
+idle:
+end:	do
+	TURN(0)
+#if W > 1
+	TURN(1)
+#endif
+#if W > 2
+	TURN(2)
+#endif
+#if SK
+	:: subdead -> goto children
+#endif
+	od;
+
+	/* A death: what the intent points at. */
+buried:	atomic {
+		if :: intent[v] == 0 -> goto again :: else -> n = (intent[v] - 1) & 15; w = word[n] fi;
+		if :: ST(w) == RUN && WHO(w) == v && GEN(w) == (intent[v] - 1) >> 4 -> skip :: else -> goto again fi
+	};
+	if
+	:: pos[v] && (att[n] >= RET || (can[n] && M != ORPHAN_AGAIN)) ->
+		atomic { assert(began[tid[n]] == RET + 1 || can[n]); word[n] = WD(GEN(w), DONE, v); END(n); goto again }
+	:: !pos[v] && can[n] && M != ORPHAN_AGAIN ->
+		atomic { word[n] = WD(GEN(w), DONE, v); END(n); goto again }
+	:: else
+	fi;
+#if M == EARLY_EPOCH
+	epoch++;
+#endif
+	atomic { if :: pos[v] -> att[n]++ :: else fi; word[n] = WD(GEN(w), READY, 0) };
+#if M != NO_EPOCH && M != EARLY_EPOCH
+	epoch++;
+#endif
+again:	atomic {
+		if :: gone = gone | BIT(v) :: skip fi;
+		dead = dead & ~BIT(v); v = 0; n = 0; w = 0; goto idle
+	};
+
+	/* The submitter's: nobody shall run what nobody runs yet. */
+children:
+	atomic {
+		w = word[n];
+		if :: ST(w) == READY -> word[n] = WD(GEN(w), DONE, 0); END(n)
+		   :: ST(w) == RUN -> can[n] = 1
+		   :: else
+		fi;
+		w = 0; n++;
+		if :: n < NSLOT -> goto children :: else -> n = 0; subdead = 0; goto idle fi
+	}
+}
+
+#if SB
+#define STOP(x)	atomic { sb > 0 && !IS(dead | gone | fz, x) -> sb--; fz = fz | BIT(x) }
+active proctype stopper()
+{
+end:	do
+	:: STOP(0)
+	od
+}
+#endif
+
+#if CAN
+#define CANCEL(n)	:: atomic { cancels > 0 && ST(word[n]) == READY -> cancels--; k = n; w = word[n] }
+active proctype host()
+{
+	byte k, w;
+
+end:	do
+	:: if
+	   CANCEL(0)
+	   CANCEL(1)
+	   CANCEL(2)
+	   fi;
+	   atomic { if :: word[k] == w || M == CANCEL_BLIND -> word[k] = WD(GEN(w), DONE, 0); END(k) :: else fi; k = 0; w = 0 }
+	od
+}
+#endif
+
+/* At rest: nothing is READY while somebody could run it, nothing RUN but by one who was stopped, and all that was sent has ended once. */
+init
+{
+	byte x;
+
+	/* A lane that nobody has used. */
+	atomic {
+		visit[0] = P0; epoch = 1;
+#if P0 > 1
+		next[0] = 1; visit[1] = 1;
+#endif
+#if MIDWAY
+		next[1] = 2; visit[0] = 1; visit[1] = 2; visit[2] = 3; at = 2; sent = 1;
+		do :: x < NSLOT -> turn[x] = visit[x / PS]; x++ :: else -> break od; x = 0;
+		word[SLOT(1, 2)] = WD(1, READY, 0);
+#endif
+		do :: x < W -> run worker(x); x++ :: else -> break od; x = 0
+	};
+	timeout;
+	atomic {
+		assert(!dead && !subdead);
+		do
+		:: x < NSLOT ->
+			assert(ST(word[x]) != READY || (BIT(CURSORS) - 1 & ~(fz | gone)) == 0);
+			assert(ST(word[x]) != RUN || IS(fz, WHO(word[x])));
+			if :: ST(word[x]) != FREE -> assert(ended[tid[x]] == (ST(word[x]) == DONE)) :: else fi;
+			x++
+		:: else -> break
+		od;
+		x = 0
+	}
+}
