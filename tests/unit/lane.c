@@ -289,6 +289,55 @@ START_TEST(a_peek_claims_nothing)
 }
 END_TEST
 
+/* A worker looks at all slots, and stops on its way; when it goes on the submitter has come round. */
+START_TEST(lapped_during_a_scan)
+{
+	struct fp_place at[2 * PLACES], more;
+	struct fp_taken t, late;
+	uint32_t i, n = 0;
+
+	line_open(&l, &b, LANE);
+	for (i = 0; i < 2 * PLACES; i++) {
+		at[i] = line_submit(&l);
+		if (i == PLACES + 9)
+			ck_assert(hand_take(&hands[3], &l, &late));
+		else
+			ck_assert_uint_eq(hand_run(&hands[1], &l), at[i].number);
+	}
+	for (i = 0; i < 2 * PLACES; i++)
+		if (i != PLACES + 9)
+			fp_lane_give(at[i].home, at[i].index);
+	/* The submitter is on the first page; who ran the late one on the second dies. */
+	for (i = 0; i < 3; i++) {
+		line_submit(&l);
+		hand_run(&hands[1], &l);
+	}
+	fp_store_sc(&late.task->word, fp_task_word(fp_task_gen(late.run), FP_TASK_READY, 0, 0));
+	fp_add_sc(&l.p.lane->epoch, 1);
+	fp_store_rlx(&hands[3].r.claimer.frame->intent, FP_INTENT_NONE);
+	ck_assert(hand_take(&hands[0], &l, &t));
+	ck_assert_uint_eq(t.number, late.number);
+	/* Meanwhile it fills the second page, where the scan has been, and enters the first anew. */
+	do {
+		more = line_submit(&l);
+		if (more.home == at[0].home)
+			hand_run(&hands[1], &l);
+		else
+			n++;
+	} while (n < PLACES - 1);
+	for (i = 1; i < FP_PAGE_SLOTS; i++)
+		if (!(at[0].home->free >> i & 1))
+			fp_lane_give(at[0].home, i);
+	more = line_submit(&l);
+	ck_assert_ptr_eq(more.home, at[0].home);
+	fp_take_run(&hands[0].r, &t);
+	for (i = 0; hand_run(&hands[0], &l); i++)
+		;
+	ck_assert_uint_eq(i, n + 1);
+	ck_assert_uint_eq(l.p.pages, 2);
+}
+END_TEST
+
 /* The submitter has stopped while it passed a page over: the turns are new, the visit is not. */
 START_TEST(a_visit_that_is_about_to_begin)
 {
@@ -529,6 +578,7 @@ int main(void)
 	tcase_add_test(tc, a_batch_that_goes_round);
 	tcase_add_test(tc, what_is_ready_again_is_found_again);
 	tcase_add_test(tc, a_peek_claims_nothing);
+	tcase_add_test(tc, lapped_during_a_scan);
 	tcase_add_test(tc, a_visit_that_is_about_to_begin);
 	tcase_add_test(tc, broken_rings);
 	tcase_add_test(tc, a_lane_is_taken_over);
