@@ -189,7 +189,7 @@ START_TEST(higher_ones_come_first)
 	enlist_many(one, list, FORKPOOL_PRIORITY_NORMAL, N);
 	enlist_many(one, list, FORKPOOL_PRIORITY_HIGH, N);
 	atomic_store(&gate->open, 1);
-	await_value(&list->n, 3 * N);
+	await_value(&list->written, 3 * N);
 	/* But for one search in 16, which may take a slice of the lowest. */
 	ck_assert_int_lt(lower_before_last(list, FORKPOOL_PRIORITY_HIGH), 2 * N);
 	ck_assert_int_eq(list->at[0], FORKPOOL_PRIORITY_HIGH);
@@ -218,7 +218,7 @@ START_TEST(long_ones_keep_to_it)
 			CHECK_EACH(forkpool_submit(one, enlist_slowly, &prio, sizeof(prio), 0, &opts, NULL) == 0);
 	}
 	atomic_store(&gate->open, 1);
-	await_value(&list->n, 3 * N);
+	await_value(&list->written, 3 * N);
 	/* One search in 16 finds one or two of them. */
 	ck_assert_int_le(lower_before_last(list, FORKPOOL_PRIORITY_HIGH), 8);
 	ck_assert_int_le(lower_before_last(list, FORKPOOL_PRIORITY_NORMAL), 16);

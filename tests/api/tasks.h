@@ -79,6 +79,7 @@ static inline struct forkpool_status status_of(struct forkpool_job *job)
 /* One more in a list that others write at the same time: of the order in which items began. */
 struct list {
 	atomic_int n;
+	atomic_int written;	/* of these */
 	int at[4096];
 };
 
@@ -88,6 +89,7 @@ static inline void list_add(struct list *l, int x)
 
 	if (i < 4096)
 		l->at[i] = x;
+	atomic_fetch_add(&l->written, 1);
 }
 
 static inline int enlist(void *arg, const void *in, void *out)
