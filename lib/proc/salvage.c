@@ -21,7 +21,8 @@
  * I2 A child of a dead item that another worker runs goes on, with CANCEL in its
  *    asks; if it uses memory that the dead item allocated, the item is settled
  *    after it.
- * I3 A child of a dead item is never made READY again.
+ * I3 A child of a dead item is never made READY again.  What an item that has ended
+ *    had submitted and left is nobody's child: it goes on, or waits for a worker.
  * I4 Numbers and pages read from the segment are checked before use.
  *
  * Ordering pairs.  SALV-R1/TASK-N2 (ready again), TASK-D1 in the dead worker's place.
@@ -86,11 +87,39 @@ void fp_salvage_tell(const struct fp_crew *crew, const struct fp_wreck *w)
 		fp_task_told(&crew->seg, w->number);
 }
 
+/* ---- Families -------------------------------------------------------------------------- */
+
+/*
+ * Was it submitted by an item of worker id that has not ended?  Of a job nobody
+ * knows which of its items it was: while the job runs it may be one that has not.
+ */
+static bool is_child(const struct fp_crew *crew, uint32_t number, uint32_t id)
+{
+	const struct fp_task_ext *ext = fp_task_ext(fp_segment_task(&crew->seg, number));
+	uint64_t parent = ext ? fp_load_rlx(&ext->parent) : 0, w;
+
+	if (!parent || !is_lane_of(crew, lane_of(crew, number), id))
+		return false;
+	if (!(parent & FP_PARENT_TASK)) {
+		if (fp_parent_slot(parent) >= FP_ALL_SLOTS)
+			return false;
+		/* SALV-P1: what it is now; pairs with JOB-P1. */
+		w = fp_load_acq(&fp_segment_slot(&crew->seg, fp_parent_slot(parent)).job->word);
+		return FP_JOB_GEN(w) == fp_parent_gen(parent) && (w & FP_JOB_RUN);
+	}
+	if (!is_number(crew, fp_parent_task(parent)))
+		return false;
+	/* SALV-P2: as SALV-P1; pairs with TASK-D1. */
+	w = fp_load_acq(&fp_segment_task(&crew->seg, fp_parent_task(parent))->word);
+	return fp_task_gen(w) == fp_parent_task_gen(parent) && fp_task_state(w) == FP_TASK_RUN &&
+	       fp_task_who(w) == id;
+}
+
 /* ---- Settling ------------------------------------------------------------------------- */
 
 static bool is_orphan(const struct fp_crew *crew, const struct fp_wreck *w, uint32_t id)
 {
-	return is_lane_of(crew, lane_of(crew, w->number), id) ||
+	return is_child(crew, w->number, id) ||
 	       (fp_load_rlx(&w->task->asks) & FP_ASK_CANCEL);
 }
 
@@ -157,6 +186,8 @@ static bool let_go(const struct fp_crew *crew, uint32_t number, uint32_t id)
 	/* SALV-C1: with the word the task; pairs with TASK-R1. */
 	uint64_t w = fp_load_acq(&t->word);
 
+	if (!is_child(crew, number, id))
+		return true;
 	if (fp_task_state(w) == FP_TASK_READY &&
 	    fp_task_cancel(&crew->seg, number, fp_task_gen(w), FORKPOOL_ITEM_CANCELLED))
 		return true;

@@ -148,6 +148,12 @@ static bool was_shown(const struct fp_segment *seg, const struct fp_cursor *at, 
 	return (int32_t)(turn - at->visit) >= 0 && !*lapped;
 }
 
+/* Looking at all: was it shown since the look began?  With the page's visit: else the submitter is on its way past. */
+static bool comes_later(const struct fp_segment *seg, const struct fp_cursor *at, struct fp_task *t)
+{
+	return is_later(at, fp_load_rlx(&t->turn)) && is_later(at, visit_of(seg, at->page));
+}
+
 /* The next READY slot in the cursor's order; the cursor stays on it. */
 static bool seek(const struct fp_segment *seg, struct fp_cursor *at, struct fp_lane *lane,
 		 uint32_t *number, uint64_t *word)
@@ -176,7 +182,7 @@ static bool seek(const struct fp_segment *seg, struct fp_cursor *at, struct fp_l
 			continue;
 		}
 		*word = fp_load_rlx(&t->word);
-		if (fp_task_state(*word) == FP_TASK_READY && !(at->until && is_later(at, fp_load_rlx(&t->turn))))
+		if (fp_task_state(*word) == FP_TASK_READY && !(at->until && comes_later(seg, at, t)))
 			return true;
 		at->index++;
 	}
@@ -396,17 +402,17 @@ static void wake_submitter(struct fp_lane *lane)
 void fp_lane_room(struct fp_lane *lane, bool at_once)
 {
 	/* LANE-W2: after a locked instruction that follows the end of a task; pairs with LANE-W1. */
-	uint32_t wanted = fp_load_sc(&lane->wanted);
+	uint32_t wanted = fp_load_sc(&lane->wanted), left;
 
-	if (fp_likely(!wanted))
-		return;
-	if (wanted > 1 && !at_once) {
-		/* LANE-W3: a guess, that several make at once; pairs with LANE-W1. */
-		fp_cas_sc(&lane->wanted, &wanted, wanted - 1);
+	while (fp_unlikely(wanted)) {
+		left = at_once ? 0 : wanted - 1;
+		/* LANE-W3: each end counts; nobody wakes for an ask that comes later; pairs with LANE-W1. */
+		if (!fp_cas_sc(&lane->wanted, &wanted, left))
+			continue;
+		if (!left)
+			wake_submitter(lane);
 		return;
 	}
-	wake_submitter(lane);
-	fp_store_rlx(&lane->wanted, 0);
 }
 
 static void each_lane(const struct fp_segment *seg, void (*visit)(struct fp_lane *lane))
