@@ -127,6 +127,7 @@ void fp_descend_run(struct fp_self *self, struct fp_runner *r, const struct fp_t
 	self->top = r;
 	self->level = ext ? ext->level : 0;
 	fp_take_run(r, t);
+	fp_self_ended(self, r);
 	self->level = level;
 	self->top = below;
 	r->task = NULL;
@@ -241,6 +242,7 @@ void fp_descend_run_chunk(struct fp_self *self, struct fp_runner *r, struct fp_c
 	self->top = r;
 	self->level = r->claimer.slot.job->desc.level;
 	fp_run_chunk(r, chunk);
+	fp_self_ended(self, r);
 	self->level = level;
 	self->top = below;
 }
@@ -471,6 +473,37 @@ void fp_descend_any(struct forkpool_job *const *jobs, size_t n, int64_t deadline
 
 /* ---- Submission -------------------------------------------------------------------------------------- */
 
+static void give_up_in(struct fp_home *h, uint32_t tag)
+{
+	struct fp_desk *desk = fp_container(h, struct fp_desk, home);
+	uint32_t busy = FP_ALL_PLACES & ~h->free, i;
+	const struct fp_task_ext *ext;
+
+	for (; busy; busy &= busy - 1) {
+		i = (uint32_t)__builtin_ctz(busy);
+		ext = fp_task_ext(fp_segment_task(h->owner->seg, h->page * FP_PAGE_SLOTS + i));
+		if (!fp_load_rlx(&desk->futures[i].serial) || !ext || fp_load_rlx(&ext->frame) != tag)
+			continue;
+		fp_store_rlx(&desk->futures[i].serial, 0);
+		/* TASK-G6: as TASK-G2; pairs with TASK-G1. */
+		fp_or_sc(&h->given_up, (uint32_t)1 << i);
+	}
+}
+
+/* An item has ended: what it submitted and did not free is detached. */
+static void give_up(struct fp_self *self, struct fp_runner *r)
+{
+	struct fp_home *h;
+	uint32_t p, n;
+
+	for (p = 0; p < FP_PRIOS; p++) {
+		h = self->lines[p] ? self->lines[p]->lane.home : NULL;
+		for (n = 0; h && n < self->lines[p]->lane.pages; n++, h = h->next)
+			give_up_in(h, r->tag);
+	}
+	r->open = 0;
+}
+
 /* With a full line the item runs what it has submitted, at once. */
 static void run_surplus(struct fp_self *self, struct fp_line *line, uint32_t depth)
 {
@@ -499,6 +532,10 @@ int64_t fp_descend_submit(struct forkpool *pool, struct fp_spec *s, struct forkp
 	if (outer && outer < (uint64_t)FP_FOREVER)
 		s->deadline = s->deadline ? fp_earlier(s->deadline, (int64_t)outer) : (int64_t)outer;
 	n = fp_submit(pool, s, ret);
+	if (n > 0 && ret) {
+		self->left = give_up;
+		self->top->open += (uint32_t)n;
+	}
 	if (n > 0 && self->lines[s->prio]->lane.used >= pool->lines->depth)
 		run_surplus(self, self->lines[s->prio], pool->lines->depth);
 	return n;

@@ -253,12 +253,24 @@ void fp_future_freed(void *ctx, struct fp_home *home, uint32_t index)
 	f->far = NULL;
 }
 
+/* So that it need not look for it when it ends. */
+static void freed_by_item(const struct fp_ref *r)
+{
+	const struct fp_task_ext *ext = fp_task_ext(r->task);
+	struct fp_runner *item = fp_self->top;
+
+	if (item && item->open && ext && fp_load_rlx(&ext->frame) == item->tag)
+		item->open--;
+}
+
 void fp_future_free(const struct fp_ref *r)
 {
 	struct fp_home *home = &r->desk->home;
 	bool mine = fp_line_is_mine(r->pool, home->owner);
 	uint32_t serial = r->serial;
 
+	if (fp_unlikely(fp_self) && mine)
+		freed_by_item(r);
 	if (fp_likely(mine))
 		/* No locked instruction: it would wait for the lines of the tasks submitted last. */
 		fp_store_rlx(&r->future->serial, 0);

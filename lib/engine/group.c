@@ -7,7 +7,8 @@
  *
  * Invariants.
  * I1 There is room in the list before a task is submitted, so that none is lost.
- * I2 Who waits takes the list away, and puts back what had not ended in time.
+ * I2 Who waits does so for the members by their positions; when all have ended they are
+ *    taken off the list, by the first of several who waited.
  *
  * Progress.  The lock is not held while anybody waits.
  *
@@ -36,6 +37,7 @@ struct forkpool_group {
 	struct forkpool *pool;
 	pthread_mutex_t lock;
 	struct list list;
+	uint64_t gone;			/* members that were there before those of the list */
 };
 
 static int reserve(struct list *l, size_t more)
@@ -117,51 +119,28 @@ int forkpool_group_create(struct forkpool *pool, struct forkpool_group **ret)
 	return 0;
 }
 
-static struct list take(struct forkpool_group *g)
+/* The member at a position; false: another wait has seen it end. */
+static bool member_at(struct forkpool_group *g, uint64_t at, struct forkpool_job **ret)
 {
-	struct list all;
+	bool there;
 
 	pthread_mutex_lock(&g->lock);
-	all = g->list;
-	memset(&g->list, 0, sizeof(g->list));
+	there = at >= g->gone;
+	if (there)
+		*ret = g->list.members[at - g->gone].job;
 	pthread_mutex_unlock(&g->lock);
-	return all;
-}
-
-/* Before what has come meanwhile. */
-static void put_back(struct forkpool_group *g, struct list *l)
-{
-	pthread_mutex_lock(&g->lock);
-	if (!reserve(l, g->list.n)) {
-		if (g->list.n)
-			memcpy(l->members + l->n, g->list.members, g->list.n * sizeof(*l->members));
-		l->n += g->list.n;
-		free(g->list.members);
-		g->list = *l;
-		memset(l, 0, sizeof(*l));
-	}
-	pthread_mutex_unlock(&g->lock);
-}
-
-static void let_go(struct list *l)
-{
-	size_t i;
-
-	for (i = 0; i < l->n; i++)
-		if (l->members[i].own)
-			forkpool_job_free(l->members[i].job);
-	free(l->members);
+	return there;
 }
 
 /* A job that its holder has freed counts for nothing. */
-static int wait_all(struct list *l, int64_t deadline)
+static int wait_for(struct forkpool_group *g, uint64_t from, uint64_t to, int64_t deadline)
 {
+	struct forkpool_job *job;
 	int first = 0, result, err;
 	struct fp_any j;
-	size_t i;
 
-	for (i = 0; i < l->n; i++) {
-		if (fp_any_get(l->members[i].job, &j))
+	for (; from < to; from++) {
+		if (!member_at(g, from, &job) || fp_any_get(job, &j))
 			continue;
 		err = fp_any_wait(&j, deadline, &result);
 		fp_any_put(&j);
@@ -171,6 +150,32 @@ static int wait_all(struct list *l, int64_t deadline)
 			first = result;
 	}
 	return first;
+}
+
+static void free_own(const struct list *l, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (l->members[i].own)
+			forkpool_job_free(l->members[i].job);
+}
+
+/* Those before a position have ended, and are forgotten. */
+static void forget(struct forkpool_group *g, uint64_t to)
+{
+	struct list *l = &g->list;
+	size_t n;
+
+	pthread_mutex_lock(&g->lock);
+	if (to > g->gone) {
+		n = (size_t)(to - g->gone);
+		free_own(l, n);
+		l->n -= n;
+		memmove(l->members, l->members + n, l->n * sizeof(*l->members));
+		g->gone = to;
+	}
+	pthread_mutex_unlock(&g->lock);
 }
 
 /* Inside an item a group is not to be asked for. */
@@ -184,15 +189,17 @@ static int check_caller(const struct forkpool_group *g)
 int forkpool_group_wait(struct forkpool_group *g, int64_t timeout)
 {
 	int err = timeout < -1 ? -EINVAL : check_caller(g);
-	struct list all;
+	uint64_t from, to;
 
 	if (err)
 		return err;
-	all = take(g);
-	err = wait_all(&all, timeout ? fp_deadline(timeout) : 0);
-	if (err == -ETIMEDOUT)
-		put_back(g, &all);
-	let_go(&all);
+	pthread_mutex_lock(&g->lock);
+	from = g->gone;
+	to = from + g->list.n;
+	pthread_mutex_unlock(&g->lock);
+	err = wait_for(g, from, to, timeout ? fp_deadline(timeout) : 0);
+	if (err != -ETIMEDOUT)
+		forget(g, to);
 	return err;
 }
 
@@ -214,7 +221,8 @@ void forkpool_group_free(struct forkpool_group *g)
 {
 	if (!g || fp_self)
 		return;
-	let_go(&g->list);
+	free_own(&g->list, g->list.n);
+	free(g->list.members);
 	pthread_mutex_destroy(&g->lock);
 	free(g);
 }

@@ -228,6 +228,7 @@ bool fp_serve_run(struct fp_self *self, struct fp_found *found)
 		self->in_item = true;
 		fp_take_run(r, &found->task);
 		self->in_item = false;
+		fp_self_ended(self, r);
 		r->task = NULL;
 		r->now = 0;
 		return true;
@@ -236,6 +237,7 @@ bool fp_serve_run(struct fp_self *self, struct fp_found *found)
 	self->in_item = true;
 	goes_on = fp_run_chunk(r, &found->chunk);
 	self->in_item = false;
+	fp_self_ended(self, r);
 	return goes_on;
 }
 

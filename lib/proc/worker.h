@@ -31,6 +31,7 @@ struct fp_self {
 	uint32_t level;			/* maps around the item at work, one inside the other, on whatever worker */
 	struct fp_heap heap;		/* where its items allocate */
 	struct fp_line *lines[FP_PRIOS];	/* where its items submit (engine/lines.h); NULL = not yet */
+	void (*left)(struct fp_self *self, struct fp_runner *r);	/* gives up what an item has not freed */
 };
 
 /*
@@ -43,6 +44,13 @@ extern _Thread_local struct fp_self *fp_self __attribute__((tls_model("initial-e
 static inline uint32_t fp_self_tag(struct fp_self *self, uint32_t frame)
 {
 	return fp_nest_tag(++self->items, frame);
+}
+
+/* What r ran has ended; behind it nobody asks for what it submitted. */
+static inline void fp_self_ended(struct fp_self *self, struct fp_runner *r)
+{
+	if (fp_unlikely(r->open))
+		self->left(self, r);
 }
 
 /* What the item at work is an item of, as a parent. */

@@ -24,6 +24,7 @@ struct fp_runner {
 	struct fp_lane *lane;	/* of the host, that it came from; NULL = none */
 	struct fp_task *task;	/* at work, with its number; NULL: a chunk is */
 	uint32_t number;
+	uint32_t open;		/* tasks that it submitted and did not free */
 	uint32_t tag;		/* the item's, or chunk's, for what it publishes (task/nest.h) */
 };
 

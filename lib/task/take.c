@@ -148,10 +148,18 @@ static bool was_shown(const struct fp_segment *seg, const struct fp_cursor *at, 
 	return (int32_t)(turn - at->visit) >= 0 && !*lapped;
 }
 
-/* Looking at all: was it shown since the look began?  With the page's visit: else the submitter is on its way past. */
+/*
+ * Looking at all: does the slot come later in order?  It was shown since the look
+ * began (with the page's visit: else the submitter is on its way past), or in the
+ * visit in which the cursor goes on.
+ */
 static bool comes_later(const struct fp_segment *seg, const struct fp_cursor *at, struct fp_task *t)
 {
-	return is_later(at, fp_load_rlx(&t->turn)) && is_later(at, visit_of(seg, at->page));
+	uint32_t turn = fp_load_rlx(&t->turn);
+
+	if (at->page == at->until && turn == at->visit)
+		return true;
+	return is_later(at, turn) && is_later(at, visit_of(seg, at->page));
 }
 
 /* The next READY slot in the cursor's order; the cursor stays on it. */

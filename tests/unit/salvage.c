@@ -223,6 +223,16 @@ END_TEST
 
 /* ---- Children ------------------------------------------------------------------------------- */
 
+/* The item of one task has submitted another. */
+static void make_child(const struct fp_place *child, const struct fp_place *parent)
+{
+	struct fp_task_ext *ext = fp_task_ext(child->task);
+
+	if (!ext)
+		ext = line_extend(child->task);
+	fp_store_rlx(&ext->parent, fp_parent_of_task(parent->gen, parent->number));
+}
+
 START_TEST(children_of_the_dead)
 {
 	struct fp_place at = submit(&host, 1), child[4];
@@ -231,8 +241,10 @@ START_TEST(children_of_the_dead)
 
 	take(0, &host, &at, &t);
 	begin(0);
-	for (i = 0; i < 4; i++)
+	for (i = 0; i < 4; i++) {
 		child[i] = submit(&crew, 2);
+		make_child(&child[i], &at);
+	}
 	take(1, &crew, &child[0], &ended);
 	fp_take_run(&hands[1].r, &ended);
 	take(2, &crew, &child[1], &theirs);
@@ -252,6 +264,28 @@ START_TEST(children_of_the_dead)
 }
 END_TEST
 
+/* What an item that has ended has left waits for a worker, or runs, as before. */
+START_TEST(what_the_ended_left)
+{
+	struct fp_place before = submit(&host, 0), at = submit(&host, 0), left[2];
+	struct fp_taken t;
+	uint32_t i;
+
+	take(0, &host, &before, &t);
+	begin(0);
+	for (i = 0; i < 2; i++) {
+		left[i] = submit(&crew, 2);
+		make_child(&left[i], &before);
+	}
+	fp_take_run(&hands[0].r, &t);
+	take(0, &host, &at, &t);
+	begin(0);
+	ck_assert_int_eq(die(0, FORKPOOL_ITEM_CRASHED), FP_RECOVERED_ITEM);
+	for (i = 0; i < 2; i++)
+		ck_assert_uint_eq(hand_run(&hands[1], &crew), left[i].number);
+}
+END_TEST
+
 /* Its memory is the dead one's: that is settled when it has ended. */
 START_TEST(a_child_with_memory_of_the_dead)
 {
@@ -261,6 +295,7 @@ START_TEST(a_child_with_memory_of_the_dead)
 	take(0, &host, &at, &t);
 	begin(0);
 	child = line_ready(&crew);
+	make_child(&child, &at);
 	child.task->flags |= FP_TASK_IN_FAR;
 	fp_lane_show(&child);
 	take(2, &crew, &child, &theirs);
@@ -284,6 +319,7 @@ START_TEST(frames_above)
 	struct hand above;
 	uint32_t room = 1;
 
+	make_child(&own, &at);
 	line_open(&theirs, &b, fp_crew_lane(WORKERS, 1, 3));
 	others = submit(&theirs, 1);
 	take(0, &host, &at, &t);
@@ -391,6 +427,7 @@ int main(void)
 	tcase_add_test(tc, what_retries_are_not_for);
 	tcase_add_test(tc, who_waits_is_told);
 	tcase_add_test(tc, children_of_the_dead);
+	tcase_add_test(tc, what_the_ended_left);
 	tcase_add_test(tc, a_child_with_memory_of_the_dead);
 	tcase_add_loop_test(tc, frames_above, 0, 2);
 	tc = test_case(suite, "hostile");
