@@ -239,7 +239,7 @@ static void await_waiter(void)
 
 static uint32_t number_of(uint32_t i)
 {
-	struct fp_ref r;
+	struct fp_ref r = { .number = 0 };
 
 	EXPECT(!fp_ref_get(h.jobs[i], &r), "job %u is not known", i);
 	return r.number;
