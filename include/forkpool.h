@@ -525,7 +525,8 @@ int forkpool_for(struct forkpool *pool, forkpool_range_fn *fn, size_t begin,
  * -EINVAL but in forkpool_call().
  *
  * -EINVAL  as forkpool_map(); -ENOMEM: no room for in or out, or for the task
- * -ENOTSUP limits in time where there is no process to kill
+ * -ENOTSUP limits in time where there is no process to kill; a hook calls, or a
+ *          process that an item forked
  * -EAGAIN  full, and dont_wait is set
  * -ELOOP   in a worker: 1,024 items lie around this one already
  * -FORKPOOL_ECLOSED, -FORKPOOL_EBROKEN

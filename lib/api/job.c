@@ -102,7 +102,7 @@ void forkpool_job_free(struct forkpool_job *job)
 	if (!fp_handle_is_task(job)) {
 		if (!fp_self)
 			fp_async_free(job);
-	} else if (!fp_ref_get(job, &r)) {
+	} else if (!fp_ref_get_own(job, &r)) {
 		fp_future_free(&r);
 	}
 }

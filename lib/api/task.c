@@ -206,7 +206,7 @@ const void *forkpool_job_result(struct forkpool_job *job)
 {
 	struct fp_ref r;
 
-	return fp_ref_get(job, &r) ? NULL : fp_future_result(&r);
+	return fp_ref_get_own(job, &r) ? NULL : fp_future_result(&r);
 }
 
 /* ---- Many at once ----------------------------------------------------------------------- */

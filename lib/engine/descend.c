@@ -372,12 +372,11 @@ static bool one_arm(void *ctx, fp_a32 **word, uint32_t *seen)
 	return fp_task_state(*seen) != FP_TASK_DONE;
 }
 
-/* May the item at work wait for it? */
-static bool is_mine(const struct fp_self *self, const struct fp_ref *r)
+bool fp_descend_is_mine(const struct fp_ref *r)
 {
 	const struct fp_task_ext *ext = fp_task_ext(r->task);
 
-	return ext && fp_load_rlx(&ext->frame) == self->top->tag;
+	return ext && fp_load_rlx(&ext->frame) == fp_self->top->tag;
 }
 
 static void gather(const struct fp_ref *r, int *result)
@@ -393,7 +392,7 @@ int fp_descend_wait(const struct fp_ref *r, int64_t deadline, int *result)
 	struct descent d;
 	int err = -EAGAIN;
 
-	if (!fp_descend_can(self) || !is_mine(self, r))
+	if (!fp_descend_can(self) || !fp_descend_is_mine(r))
 		return -EDEADLK;
 	if (fp_future_ended(r, result)) {
 		gather(r, result);

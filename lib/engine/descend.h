@@ -9,6 +9,9 @@
 /* Is the caller an item in the process that runs it, and not a hook or what an item forked? */
 bool fp_descend_can(struct fp_self *self);
 
+/* Has the item at work submitted it?  By a worker. */
+bool fp_descend_is_mine(const struct fp_ref *r);
+
 /* As fp_submit(), by an item. */
 int64_t fp_descend_submit(struct forkpool *pool, struct fp_spec *spec, struct forkpool_job **ret);
 

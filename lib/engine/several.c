@@ -29,11 +29,21 @@
 
 /* ---- One ------------------------------------------------------------------------------ */
 
+int fp_ref_get_own(const struct forkpool_job *job, struct fp_ref *ret)
+{
+	int err = fp_ref_get(job, ret);
+
+	if (!err && fp_self && fp_self->crew->pool == ret->pool && ret->pool->mode != FORKPOOL_INLINE &&
+	    !fp_descend_is_mine(ret))
+		return -EDEADLK;
+	return err;
+}
+
 int fp_any_get(const struct forkpool_job *job, struct fp_any *ret)
 {
 	ret->map = NULL;
 	if (fp_handle_is_task(job))
-		return fp_ref_get(job, &ret->task);
+		return fp_ref_get_own(job, &ret->task);
 	ret->map = fp_async_get(job);
 	return ret->map ? 0 : -EINVAL;
 }

@@ -12,6 +12,9 @@ struct fp_any {
 	struct fp_ref task;
 };
 
+/* The task of a handle as fp_ref_get() finds it, if it is the caller's: in a worker, the item's. */
+int fp_ref_get_own(const struct forkpool_job *job, struct fp_ref *ret);
+
 /* 0; -EINVAL, -EDEADLK: not the caller's to ask for; -EPERM: a worker asks for a map. */
 int fp_any_get(const struct forkpool_job *job, struct fp_any *ret);
 void fp_any_put(struct fp_any *j);

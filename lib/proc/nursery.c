@@ -540,6 +540,21 @@ static void kill_all_at(struct nursery *n, const struct fp_elem *what)
 	}
 }
 
+/* What items want to be killed, of what they submitted. */
+static void kill_for_items(struct nursery *n)
+{
+	struct fp_elem what;
+	uint32_t id;
+
+	/* KILL-K2: with the flag what was asked of the tasks; pairs with KILL-K1. */
+	if (!fp_load_rlx(&n->ctl->kills) || !fp_swap_sc(&n->ctl->kills, 0))
+		return;
+	for (id = 0; id < n->crew->seg.geo.workers; id++)
+		if (n->children[id].state == CHILD_ALIVE && fp_recover_held(n->crew, id, &what) &&
+		    fp_nest_to_kill(&n->crew->seg, &what))
+			kill_all_at(n, &what);
+}
+
 static void obey(struct nursery *n)
 {
 	struct fp_order order = { 0 };
@@ -623,8 +638,10 @@ static void turn(struct nursery *n)
 		{ .fd = n->control, .events = POLLIN },
 		{ .fd = n->signals, .events = POLLIN },
 	};
-	int64_t next = do_due(n);
+	int64_t next;
 
+	kill_for_items(n);
+	next = do_due(n);
 	if (n->broken || (n->leaving && n->alive == 0))
 		end(n);
 	if (fp_sys.poll(fds, 3, next) <= 0)

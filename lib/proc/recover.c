@@ -466,17 +466,21 @@ bool fp_recover_job(const struct fp_crew *crew, uint32_t id, uint32_t d, uint32_
 	return true;
 }
 
-bool fp_recover_runs(const struct fp_crew *crew, uint32_t id, const struct fp_elem *what)
+bool fp_recover_held(const struct fp_crew *crew, uint32_t id, struct fp_elem *ret)
 {
-	struct fp_elem in = { .task = false };
 	struct fp_wreck wreck;
 
 	if (fp_wreck_read(crew, id, 0, &wreck)) {
-		if (!wreck.held)
-			return false;
-		in = (struct fp_elem){ true, wreck.number, fp_task_gen(wreck.word) };
-	} else if (!fp_recover_job(crew, id, 0, &in.at, &in.gen)) {
-		return false;
+		*ret = (struct fp_elem){ true, wreck.number, fp_task_gen(wreck.word) };
+		return wreck.held;
 	}
-	return fp_nest_below(&crew->seg, &in, what);
+	ret->task = false;
+	return fp_recover_job(crew, id, 0, &ret->at, &ret->gen);
+}
+
+bool fp_recover_runs(const struct fp_crew *crew, uint32_t id, const struct fp_elem *what)
+{
+	struct fp_elem in;
+
+	return fp_recover_held(crew, id, &in) && fp_nest_below(&crew->seg, &in, what);
 }

@@ -52,6 +52,9 @@ bool fp_recover_busy(const struct fp_crew *crew, uint32_t id);
 bool fp_recover_job(const struct fp_crew *crew, uint32_t id, uint32_t d, uint32_t *slot,
 		    uint64_t *gen);
 
+/* What the worker holds a claim of in its first frame; false: of nothing. */
+bool fp_recover_held(const struct fp_crew *crew, uint32_t id, struct fp_elem *ret);
+
 /* Does it hold a claim of that job or task, or of what descends from it? */
 bool fp_recover_runs(const struct fp_crew *crew, uint32_t id, const struct fp_elem *what);
 

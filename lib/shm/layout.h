@@ -479,6 +479,7 @@ struct fp_ctl {
 	fp_a32 kinds;			/* enum fp_kind of each priority that there ever was work of; raised by who publishes */
 	fp_a32 task_pages;		/* pages from here on never had an owner; raised by whoever takes one */
 
+	fp_a32 kills;			/* a task was given FP_ASK_KILL; items set, the nursery takes */
 	fp_a32 limited;			/* there were tasks with limits; set by their submitters, read by the nursery */
 	fp_a64 lookout;			/* when the nursery looks at limits next, unless told; FP_FOREVER, 0 = never; nursery writes */
 

@@ -249,6 +249,17 @@ bool fp_nest_job_descends(const struct fp_segment *seg, uint32_t slot, uint64_t 
 	return descends_from(seg, (struct fp_elem){ false, slot, gen }, id, tag);
 }
 
+bool fp_nest_to_kill(const struct fp_segment *seg, struct fp_elem *e)
+{
+	uint32_t most = CHAIN_MOST;
+
+	do
+		if (e->task && fp_load_rlx(&fp_segment_task(seg, e->at)->asks) & FP_ASK_KILL)
+			return true;
+	while (most-- && step_up(seg, e));
+	return false;
+}
+
 static bool is_cancelled(const struct fp_segment *seg, const struct fp_elem *e)
 {
 	if (e->task)

@@ -50,6 +50,9 @@ static inline uint32_t fp_nest_tag(uint32_t number, uint32_t frame)
 	return number * FP_DEPTH | frame;
 }
 
+/* Is *e, or what it descends from, a task that an item wants to be killed?  That is then *e. */
+bool fp_nest_to_kill(const struct fp_segment *seg, struct fp_elem *e);
+
 /* Was the task, or what it descends from, cancelled?  A hint. */
 bool fp_nest_task_cancelled(const struct fp_segment *seg, uint32_t number);
 

@@ -313,32 +313,23 @@ END_TEST
 
 /* ---- What is not allowed ----------------------------------------------------------------------- */
 
-static int wait_for_anothers(void *arg, const void *in, void *out)
+static int ask_for_anothers(void *arg, const void *in, void *out)
 {
 	struct forkpool_job *job = *(struct forkpool_job *const *)in;
+	struct forkpool_status st;
 
 	(void)arg;
 	(void)out;
+	NEED(forkpool_job_status(job, 0, &st) == -EDEADLK);
+	NEED(forkpool_job_cancel(job) == -EDEADLK);
+	NEED(forkpool_job_kill(job) == -EDEADLK);
+	NEED(!forkpool_job_result(job));
+	forkpool_job_free(job);
 	NEED(forkpool_job_wait(job, -1) == -EDEADLK);
 	NEED(forkpool_job_wait(job, 0) == -EDEADLK);
 	NEED(forkpool_wait_any(&job, 1, -1) == -EDEADLK);
 	NEED(forkpool_wait_all(&job, 1, -1) == -EDEADLK);
 	NEED(forkpool_job_poll(job) == -EDEADLK);
-	return 0;
-}
-
-/* Workers that are processes know nothing of the host's. */
-static int ask_for_the_hosts(void *arg, const void *in, void *out)
-{
-	struct forkpool_job *job = *(struct forkpool_job *const *)in;
-	struct forkpool_status st;
-
-	NEED(wait_for_anothers(arg, in, out) == 0);
-	if (!test_processes())
-		return 0;
-	NEED(forkpool_job_status(job, 0, &st) == -EDEADLK);
-	NEED(!forkpool_job_result(job));
-	forkpool_job_free(job);
 	return 0;
 }
 
@@ -352,9 +343,9 @@ static int hand_on_to_child(void *arg, const void *in, void *out)
 	(void)in;
 	(void)out;
 	NEED(forkpool_submit(p, square, &x, sizeof(x), sizeof(x), NULL, &job) == 0);
-	NEED(forkpool_submit(p, wait_for_anothers, &job, sizeof(job), 0, NULL, &child) == 0);
+	NEED(forkpool_submit(p, ask_for_anothers, &job, sizeof(job), 0, NULL, &child) == 0);
 	NEED(forkpool_job_wait(child, -1) == 0);
-	NEED(forkpool_job_wait(job, -1) == 0);
+	NEED(forkpool_job_wait(job, -1) == 0 && *(const int *)forkpool_job_result(job) == 25);
 	return 0;
 }
 
@@ -362,7 +353,7 @@ START_TEST(only_who_submitted_it_may_wait)
 {
 	struct forkpool_job *job = submit_gated(pool), *waits;
 
-	ck_assert_int_eq(forkpool_submit(pool, ask_for_the_hosts, &job, sizeof(job), 0, NULL, &waits), 0);
+	ck_assert_int_eq(forkpool_submit(pool, ask_for_anothers, &job, sizeof(job), 0, NULL, &waits), 0);
 	if (forkpool_job_wait(waits, HANG))
 		ck_abort_msg("line %d", status_of(waits).code);
 	atomic_store(&gate->open, 1);
@@ -370,7 +361,6 @@ START_TEST(only_who_submitted_it_may_wait)
 	check_task(pool, hand_on_to_child, NULL);
 }
 END_TEST
-
 
 static int submit_in_hook(void *arg, unsigned id, void **state)
 {
@@ -526,6 +516,33 @@ START_TEST(kill_takes_children)
 }
 END_TEST
 
+/* Of what it has submitted itself, and that another worker is at work on. */
+static int kill_a_child(void *arg, const void *in, void *out)
+{
+	FORKPOOL_JOB_OPTS(opts, .arg = arg);
+	struct gate *g = arg;
+	struct forkpool_job *child;
+	int i;
+
+	(void)in;
+	(void)out;
+	NEED(forkpool_submit(forkpool_current(), at_gate, NULL, 0, 0, &opts, &child) == 0);
+	for (i = 0; i < HANG_S * 1000 && !atomic_load(&g->arrived); i++)
+		usleep(1000);
+	NEED(atomic_load(&g->arrived));
+	NEED(forkpool_job_kill(child) == 0);
+	NEED(forkpool_job_wait(child, -1) == -FORKPOOL_ECANCELED);
+	forkpool_job_free(child);
+	return 0;
+}
+
+START_TEST(an_item_kills_its_own)
+{
+	check_task(pool, kill_a_child, gate);
+	check_tasks_work(pool);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("task_nest");
@@ -546,6 +563,7 @@ int main(void)
 	tcase_add_test(tc, cancel_reaches_children);
 	if (test_processes()) {
 		tcase_add_test(tc, kill_takes_children);
+		tcase_add_test(tc, an_item_kills_its_own);
 		tc = jobs_case(suite, "deaths");
 		tcase_add_test(tc, children_that_die);
 		tcase_add_test(tc, parents_that_die);
