@@ -391,12 +391,13 @@ static void kill_its_jobs(struct nursery *n, uint32_t id)
 static void settle(struct nursery *n, uint32_t id)
 {
 	struct child *child = &n->children[id];
+	uint32_t depth = fp_segment_depth(&n->crew->seg, id);
 	enum fp_recovered r = fp_recover_dead(n->crew, &n->attempts, &child->death);
 
 	fp_due_repeat(&n->crew->seg);
 	if (r == FP_RECOVERED_LATER) {
-		/* Work may have been left to it, or a wake-up been spent on it, before it died. */
-		if (child->state == CHILD_NONE)
+		/* Work may have been left to it, or a wake-up been spent on it, before it died; or a frame was settled. */
+		if (child->state == CHILD_NONE || fp_segment_depth(&n->crew->seg, id) < depth)
 			fp_wake_all(n->ctl, n->crew->seg.geo.workers);
 		if (child->charge.outcome != FORKPOOL_ITEM_OK)
 			kill_its_jobs(n, id);

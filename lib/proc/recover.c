@@ -401,13 +401,12 @@ static enum fp_recovered recover(const struct fp_crew *crew, struct fp_attempts 
 	const struct fp_segment *seg = &crew->seg;
 	uint32_t d = fp_segment_depth(seg, death->id);
 	enum fp_recovered r;
-	bool alone;
+	uint32_t barred;
 
 	fp_nest_orphan(seg, death->id);
-	alone = fp_salvage_children(crew, death->id);
+	barred = fp_salvage_children(crew, death->id);
 	while (d-- > 0) {
-		/* What others still run may wait for what the frames above held; it uses memory of the first one's. */
-		if (!fp_nest_release(seg, death->id, d) || (d == 0 && !alone))
+		if (!fp_nest_release(seg, death->id, d) || d < barred)
 			return FP_RECOVERED_LATER;
 		r = recover_frame(crew, attempts, death, d);
 		if (r == FP_RECOVERED_LATER || d == 0)

@@ -19,8 +19,9 @@
  * I1 A slot that was made READY again may lie behind every cursor: the lane's epoch
  *    is raised after the store, so that all workers look at all its slots again.
  * I2 A child of a dead item that another worker runs goes on, with CANCEL in its
- *    asks; if it uses memory that the dead item allocated, the item is settled
- *    after it.
+ *    asks; if it uses memory that the dead item allocated, the item, and those
+ *    below it, are settled after it.  It waits for nothing but what it has submitted
+ *    itself, which lies in frames above, so no ring closes.
  * I3 A child of a dead item is never made READY again.  What an item that has ended
  *    had submitted and left is nobody's child: it goes on, or waits for a worker.
  * I4 Numbers and pages read from the segment are checked before use.
@@ -89,10 +90,17 @@ void fp_salvage_tell(const struct fp_crew *crew, const struct fp_wreck *w)
 
 /* ---- Families -------------------------------------------------------------------------- */
 
-/*
- * Was it submitted by an item of worker id that has not ended?  Of a job nobody
- * knows which of its items it was: while the job runs it may be one that has not.
- */
+/* Does that frame of a worker hold a chunk of the job? */
+static bool holds_job(const struct fp_crew *crew, uint32_t id, uint32_t d, uint64_t parent)
+{
+	uint32_t slot;
+	uint64_t gen;
+
+	return d < fp_segment_depth(&crew->seg, id) && fp_recover_job(crew, id, d, &slot, &gen) &&
+	       parent == fp_parent(gen, slot);
+}
+
+/* Was it submitted by an item of worker id that has not ended?  Of a chunk, by any of its items. */
 static bool is_child(const struct fp_crew *crew, uint32_t number, uint32_t id)
 {
 	const struct fp_task_ext *ext = fp_task_ext(fp_segment_task(&crew->seg, number));
@@ -100,16 +108,11 @@ static bool is_child(const struct fp_crew *crew, uint32_t number, uint32_t id)
 
 	if (!parent || !is_lane_of(crew, lane_of(crew, number), id))
 		return false;
-	if (!(parent & FP_PARENT_TASK)) {
-		if (fp_parent_slot(parent) >= FP_ALL_SLOTS)
-			return false;
-		/* SALV-P1: what it is now; pairs with JOB-P1. */
-		w = fp_load_acq(&fp_segment_slot(&crew->seg, fp_parent_slot(parent)).job->word);
-		return FP_JOB_GEN(w) == fp_parent_gen(parent) && (w & FP_JOB_RUN);
-	}
+	if (!(parent & FP_PARENT_TASK))
+		return holds_job(crew, id, fp_load_rlx(&ext->frame) % FP_DEPTH, parent);
 	if (!is_number(crew, fp_parent_task(parent)))
 		return false;
-	/* SALV-P2: as SALV-P1; pairs with TASK-D1. */
+	/* SALV-P1: what it is now; pairs with TASK-D1. */
 	w = fp_load_acq(&fp_segment_task(&crew->seg, fp_parent_task(parent))->word);
 	return fp_task_gen(w) == fp_parent_task_gen(parent) && fp_task_state(w) == FP_TASK_RUN &&
 	       fp_task_who(w) == id;
@@ -179,38 +182,40 @@ void fp_salvage(const struct fp_crew *crew, const struct fp_wreck *w, const stru
 
 /* ---- Children --------------------------------------------------------------------------- */
 
-/* True: nothing is in the way of settling the item that submitted it. */
-static bool let_go(const struct fp_crew *crew, uint32_t number, uint32_t id)
+/* The frames, from the first on, that are settled after the task; 0 = none. */
+static uint32_t let_go(const struct fp_crew *crew, uint32_t number, uint32_t id)
 {
 	struct fp_task *t = fp_segment_task(&crew->seg, number);
+	const struct fp_task_ext *ext;
 	/* SALV-C1: with the word the task; pairs with TASK-R1. */
 	uint64_t w = fp_load_acq(&t->word);
 
-	if (!is_child(crew, number, id))
-		return true;
+	if ((fp_task_state(w) != FP_TASK_READY && fp_task_state(w) != FP_TASK_RUN) ||
+	    !is_child(crew, number, id))
+		return 0;
 	if (fp_task_state(w) == FP_TASK_READY &&
 	    fp_task_cancel(&crew->seg, number, fp_task_gen(w), FORKPOOL_ITEM_CANCELLED))
-		return true;
+		return 0;
 	/* SALV-C2: as SALV-C1, when it was claimed meanwhile; pairs with TASK-C1. */
 	w = fp_load_acq(&t->word);
 	if (fp_task_state(w) != FP_TASK_RUN || fp_task_who(w) == id)
-		return true;
+		return 0;
 	/* SALV-C3: to be seen by forkpool_cancelled(); pairs with TASK-D2. */
 	fp_or_sc(&t->asks, FP_ASK_CANCEL);
-	return !(fp_load_rlx(&t->flags) & FP_TASK_FAR);
+	ext = fp_task_ext(t);
+	return ext && (fp_load_rlx(&t->flags) & FP_TASK_FAR) ? fp_load_rlx(&ext->frame) % FP_DEPTH + 1 : 0;
 }
 
-bool fp_salvage_children(const struct fp_crew *crew, uint32_t id)
+uint32_t fp_salvage_children(const struct fp_crew *crew, uint32_t id)
 {
 	uint32_t pages = (uint32_t)fp_min(fp_load_rlx(&crew->seg.ctl->task_pages), crew->seg.geo.pages);
-	uint32_t page, i;
-	bool all = true;
+	uint32_t page, i, barred = 0;
 
 	for (page = 1; page < pages; page++) {
 		if (!is_lane_of(crew, fp_load_rlx(fp_segment_owner(&crew->seg, page)) - 1, id))
 			continue;
 		for (i = 1; i < FP_PAGE_SLOTS; i++)
-			all &= let_go(crew, page * FP_PAGE_SLOTS + i, id);
+			barred = (uint32_t)fp_max(barred, let_go(crew, page * FP_PAGE_SLOTS + i, id));
 	}
-	return all;
+	return barred;
 }

@@ -30,9 +30,10 @@ void fp_salvage(const struct fp_crew *crew, const struct fp_wreck *w,
 		const struct fp_death *death);
 
 /*
- * What a dead worker's items submitted: cancelled, if nobody runs it.  False: not
- * yet, another one runs what uses memory of a dead item.
+ * What a dead worker's items submitted: cancelled, if nobody runs it.  Returns how
+ * many frames, from the first on, are not to be settled yet: others run what uses
+ * memory of their items.
  */
-bool fp_salvage_children(const struct fp_crew *crew, uint32_t id);
+uint32_t fp_salvage_children(const struct fp_crew *crew, uint32_t id);
 
 #endif

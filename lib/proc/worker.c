@@ -44,6 +44,7 @@
 #define CROWDED_NS	1500	/* a yield that took longer let somebody else run */
 #define CROWDED_TIMES	8	/* in a row, and the worker moves to another CPU ... */
 #define STAY_NS		((int64_t)10000000)	/* ... but not again before that */
+#define SPREAD		2654435761u	/* makes neighbours differ in all bits */
 #define SPIN_LOOKS	8	/* fruitless looks before a worker says that it is hungry, or lets others run */
 
 _Thread_local struct fp_self *fp_self;
@@ -230,6 +231,8 @@ static void enter(struct fp_self *self, const struct fp_crew *crew, unsigned id,
 	self->runner.claimer.frame = &self->shared->base;
 	self->top = &self->runner;
 	self->depth = self->frame_room = 1;
+	/* Not where the life before began: what that left behind bears its numbers. */
+	self->items = (uint32_t)self->runner.pid * SPREAD;
 	fp_store_rlx(&self->shared->depth, 1);
 	fp_store_rlx(&self->shared->pid, (uint32_t)self->runner.pid);
 	heap = fp_segment_heap(&crew->seg, false);

@@ -24,15 +24,16 @@
  *    ring has the order of submission.
  * I4 A slot is used again only when its task has ended and nobody asks for it.
  * I5 Nothing here is read back from the segment and trusted but the states of
- *    words: generations, pages and their order are the process's own.
+ *    words: generations, pages and their order are the process's own.  (A worker
+ *    that takes a lane over reads the generations too.)
  *
  * Ordering pairs.  TASK-R1 (a task as filled in; with TASK-C1), TASK-T1/TASK-T2
  * (turn), TASK-V1/TASK-V2 (visit), TASK-P1 (a page's owner).
  *
  * Progress.  Wait-free, but for the search for a free page.
  *
- * If the owner dies.  A worker's READY tasks are cancelled, its RUN ones go on
- * unseen; the next worker with its id takes the pages over (adopt), which starts
+ * If the owner dies.  A worker's READY tasks are cancelled, but those of items that
+ * have ended; RUN ones go on unseen; the next worker with its id takes the pages over (adopt), which starts
  * all cursors anew.  A page that it had taken and not linked is found by its owner
  * word.  Model: tests/models/lane.pml.
  */

@@ -341,6 +341,44 @@ START_TEST(frames_above)
 }
 END_TEST
 
+/* Memory of an item in a frame above: that frame is settled after it too, in every round. */
+START_TEST(a_grandchild_with_memory_of_the_dead)
+{
+	struct fp_place at = submit(&host, 0), child = submit(&crew, 0), grand;
+	struct fp_taken t, theirs;
+	struct hand above;
+	uint32_t room = 1;
+	int i;
+
+	make_child(&child, &at);
+	take(0, &host, &at, &t);
+	begin(0);
+	memset(&above, 0, sizeof(above));
+	above.r = hands[0].r;
+	above.r.untold = FP_INTENT_NONE;
+	fp_store_rlx(&fp_segment_worker(b.seg, 0)->depth, 1);
+	above.r.claimer.frame = fp_nest_push(b.seg, 0, 1, &room);
+	ck_assert_ptr_nonnull(above.r.claimer.frame);
+	ck_assert(hand_take(&above, &crew, &t));
+	fp_store_rlx(&above.r.claimer.frame->pos, 0);
+	grand = line_ready(&crew);
+	make_child(&grand, &child);
+	fp_store_rlx(&fp_task_ext(grand.task)->frame, fp_nest_tag(7, 1));
+	grand.task->flags |= FP_TASK_IN_FAR;
+	fp_lane_show(&grand);
+	take(2, &crew, &grand, &theirs);
+	for (i = 0; i < 3; i++) {
+		ck_assert_int_eq(die(0, FORKPOOL_ITEM_CRASHED), FP_RECOVERED_LATER);
+		expect_state(&child, FP_TASK_RUN, 0, 0);
+		expect_state(&at, FP_TASK_RUN, 0, 0);
+	}
+	fp_take_run(&hands[2].r, &theirs);
+	ck_assert_int_eq(die(0, FORKPOOL_ITEM_CRASHED), FP_RECOVERED_ITEM);
+	expect_state(&at, FP_TASK_DONE, FORKPOOL_ITEM_CRASHED, PID);
+	ck_assert_int_eq(fp_task_state(fp_load_sc(&child.task->word)), FP_TASK_DONE);
+}
+END_TEST
+
 /* ---- Hostile values ------------------------------------------------------------------------------ */
 
 static uint64_t random_word(uint64_t *seed)
@@ -428,6 +466,7 @@ int main(void)
 	tcase_add_test(tc, who_waits_is_told);
 	tcase_add_test(tc, children_of_the_dead);
 	tcase_add_test(tc, what_the_ended_left);
+	tcase_add_test(tc, a_grandchild_with_memory_of_the_dead);
 	tcase_add_test(tc, a_child_with_memory_of_the_dead);
 	tcase_add_loop_test(tc, frames_above, 0, 2);
 	tc = test_case(suite, "hostile");
