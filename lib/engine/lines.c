@@ -84,6 +84,8 @@ void fp_lines_destroy(struct forkpool *pool)
 	}
 	for (i = 0; i < FP_PRIOS; i++)
 		line_free(l->shared[i]);
+	for (i = 0; i < FP_PRIOS * pool->started; i++)
+		line_free(pool->selves[i / FP_PRIOS].lines[i % FP_PRIOS]);
 	for (i = 0; i < fp_min(l->desks_used, FP_TASK_PAGES); i++)
 		free(fp_load_rlx(&pool->desks[i]));
 	fp_sys.unmap((void *)pool->desks, DESKS_SIZE);

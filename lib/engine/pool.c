@@ -40,6 +40,7 @@
 #include "os/cpus.h"
 #include "os/sys.h"
 #include "os/topology.h"
+#include "proc/serve.h"
 #include "sync/fence.h"
 #include "shm/stats.h"
 #include "sync/idle.h"
@@ -164,6 +165,7 @@ static void *thread_main(void *arg)
 	/* No nursery comes for what it keeps. */
 	fp_heap_let_go(&self->heap);
 	fp_heap_forget(&self->heap);
+	fp_serve_fini(self);
 	if (err) {
 		fp_store_rlx(&ctl->start_error, err > 0 ? -err : err);
 		/* CTL-R5: as CTL-R3, by a thread whose hook refused; pairs with CTL-R2. */
