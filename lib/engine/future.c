@@ -33,6 +33,7 @@
 #include "engine/errand.h"
 #include "engine/handle.h"
 #include "engine/map.h"
+#include "engine/memory.h"
 #include "engine/submit.h"
 #include "os/sys.h"
 #include "task/job.h"
@@ -253,7 +254,7 @@ void fp_future_freed(void *ctx, struct fp_home *home, uint32_t index)
 		fp_errand_free(f->errand);
 	f->errand = NULL;
 	if (fp_unlikely(f->far))
-		fp_task_memory_free(line->pool, f->far);
+		fp_memory_free(line->pool, f->far);
 	f->far = NULL;
 }
 

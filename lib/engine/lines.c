@@ -26,6 +26,7 @@
 #include <sys/mman.h>
 
 #include "engine/future.h"
+#include "engine/memory.h"
 #include "os/sys.h"
 #include "sync/fence.h"
 
@@ -221,7 +222,7 @@ int fp_line_get(struct forkpool *pool, uint32_t prio, struct fp_line **ret)
 	struct fp_submitter *s;
 	struct fp_line *line;
 
-	if (fp_unlikely(fp_self && fp_self->crew->pool == pool && pool->mode != FORKPOOL_INLINE)) {
+	if (fp_unlikely(fp_by_worker(pool))) {
 		line = worker_line(pool, prio);
 	} else {
 		s = fp_seat_find(pool->lines_serial);
@@ -240,7 +241,7 @@ bool fp_line_is_mine_here(const struct forkpool *pool, const struct fp_producer 
 	const struct fp_line *line = fp_container(p, struct fp_line, lane);
 	const struct fp_submitter *s;
 
-	if (fp_unlikely(fp_self && fp_self->crew->pool == pool && pool->mode != FORKPOOL_INLINE))
+	if (fp_unlikely(fp_by_worker(pool)))
 		return fp_self->lines[p->prio] == line;
 	s = fp_seat_find(pool->lines_serial);
 	return !line->shared && s && s->lines[p->prio] == line;

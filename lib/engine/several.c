@@ -21,6 +21,7 @@
 
 #include "engine/descend.h"
 #include "engine/handle.h"
+#include "engine/memory.h"
 #include "os/sys.h"
 #include "task/job.h"
 
@@ -33,7 +34,7 @@ int fp_ref_get_own(const struct forkpool_job *job, struct fp_ref *ret)
 {
 	int err = fp_ref_get(job, ret);
 
-	if (!err && fp_self && fp_self->crew->pool == ret->pool && ret->pool->mode != FORKPOOL_INLINE &&
+	if (!err && fp_by_worker(ret->pool) &&
 	    !fp_descend_is_mine(ret))
 		return -EDEADLK;
 	return err;
@@ -58,7 +59,7 @@ int fp_any_wait(struct fp_any *j, int64_t deadline, int *result)
 {
 	if (j->map)
 		return fp_async_wait_until(j->map, deadline, result);
-	if (fp_self && fp_self->crew->pool == j->task.pool && j->task.pool->mode != FORKPOOL_INLINE)
+	if (fp_by_worker(j->task.pool))
 		return fp_descend_wait(&j->task, deadline, result);
 	return fp_future_wait(&j->task, deadline, result);
 }

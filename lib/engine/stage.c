@@ -11,30 +11,8 @@
 #include <forkpool.h>
 
 #include "engine/async.h"
+#include "engine/memory.h"
 #include "task/job.h"
-
-/* An item may run in the program itself, and map on a pool whose worker it is not. */
-static bool by_worker(const struct forkpool *pool)
-{
-	return fp_pool_caller(pool) == FP_CALLER_WORKER;
-}
-
-/* In the heap of whoever maps: a host thread, or an item's worker. */
-static int allocate(struct forkpool *pool, size_t size, void **ret)
-{
-	return by_worker(pool) ? fp_heap_alloc(&fp_self->heap, FP_LINE, size, ret, NULL)
-			       : fp_arena_alloc(pool->arena, FP_LINE, size, ret, NULL);
-}
-
-static void release(struct forkpool *pool, void *p)
-{
-	uint64_t pages;
-
-	if (by_worker(pool))
-		fp_heap_free(&fp_self->heap, p, &pages);
-	else
-		fp_arena_free(pool->arena, p);
-}
 
 /* An array that is used in place, or a copy's room for n items.  0 or -ENOMEM. */
 static int stage(struct forkpool *pool, const void *user, size_t size,
@@ -45,7 +23,7 @@ static int stage(struct forkpool *pool, const void *user, size_t size,
 
 	*own = user && size && !fp_segment_owns(&pool->crew.seg, user, size * count);
 	if (*own)
-		err = allocate(pool, size * n, &p);
+		err = fp_memory_alloc(pool, size * n, &p);
 	else
 		p = (void *)user;
 	if (err)
@@ -65,7 +43,7 @@ static int stage_status(struct forkpool *pool, const struct fp_map *m, size_t n,
 	if (!m->keep_status)
 		return stage(pool, m->status, sizeof(*m->status), m->count, n,
 			     &st->status, &st->own_status);
-	err = allocate(pool, sizeof(*m->status) * n, &p);
+	err = fp_memory_alloc(pool, sizeof(*m->status) * n, &p);
 	if (err)
 		return err;
 	st->status = p;
@@ -76,11 +54,11 @@ static int stage_status(struct forkpool *pool, const struct fp_map *m, size_t n,
 void fp_stage_free_data(struct forkpool *pool, struct fp_stage *st)
 {
 	if (st->own_in)
-		release(pool, st->in);
+		fp_memory_free(pool, st->in);
 	if (st->own_out)
-		release(pool, st->out);
+		fp_memory_free(pool, st->out);
 	if (st->own_arg)
-		release(pool, st->arg);
+		fp_memory_free(pool, st->arg);
 	st->own_in = st->own_out = st->own_arg = false;
 }
 
@@ -88,7 +66,7 @@ void fp_stage_free(struct forkpool *pool, struct fp_stage *st)
 {
 	fp_stage_free_data(pool, st);
 	if (st->own_status)
-		release(pool, st->status);
+		fp_memory_free(pool, st->status);
 	st->own_status = false;
 }
 
@@ -99,7 +77,7 @@ static int stage_piece(struct forkpool *pool, const struct fp_map *m,
 
 	*st = (struct fp_stage){ .arg = m->arg, .piece = n };
 	if (m->arg_size) {
-		err = allocate(pool, m->arg_size, &st->arg);
+		err = fp_memory_alloc(pool, m->arg_size, &st->arg);
 		st->own_arg = !err;
 	}
 	if (!err)
@@ -121,7 +99,7 @@ static int stage_or_reap(struct forkpool *pool, const struct fp_map *m,
 {
 	int err = stage_piece(pool, m, st, n);
 
-	if (err == -ENOMEM && !by_worker(pool) && fp_async_reap(pool, false))
+	if (err == -ENOMEM && !fp_by_worker(pool) && fp_async_reap(pool, false))
 		err = stage_piece(pool, m, st, n);
 	return err;
 }

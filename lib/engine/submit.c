@@ -33,6 +33,7 @@
 
 #include "engine/callback.h"
 #include "engine/future.h"
+#include "engine/memory.h"
 #include "os/sys.h"
 #include "sync/fence.h"
 #include "sync/idle.h"
@@ -45,29 +46,6 @@
 #define ANY_ALIGN	_Alignof(max_align_t)
 #define FAR_ALIGN	((size_t)64)
 #define ROOM_MOST	256u	/* tasks that end before one who waits for room is woken */
-
-/* ---- Memory for what does not fit ------------------------------------------------------ */
-
-static bool by_worker(const struct forkpool *pool)
-{
-	return fp_self && fp_self->crew->pool == pool && pool->mode != FORKPOOL_INLINE;
-}
-
-int fp_task_memory(struct forkpool *pool, size_t size, void **ret)
-{
-	return by_worker(pool) ? fp_heap_alloc(&fp_self->heap, FP_LINE, size, ret, NULL)
-			       : fp_arena_alloc(pool->arena, FP_LINE, size, ret, NULL);
-}
-
-void fp_task_memory_free(struct forkpool *pool, void *p)
-{
-	uint64_t pages;
-
-	if (by_worker(pool))
-		fp_heap_free(&fp_self->heap, p, &pages);
-	else
-		fp_arena_free(pool->arena, p);
-}
 
 /* ---- Filling a slot ------------------------------------------------------------------------ */
 
@@ -137,7 +115,7 @@ static int fill_far(struct forkpool *pool, struct fp_task *t, struct fp_future *
 	p = places_for(&sizes, FAR_ALIGN);
 	if (p.end < s->out_size || p.end < s->in_size * !in_place)
 		return -ENOMEM;
-	err = fp_task_memory(pool, p.end ? p.end : 1, &f->far);
+	err = fp_memory_alloc(pool, p.end ? p.end : 1, &f->far);
 	if (err) {
 		f->far = NULL;
 		return err;

@@ -44,8 +44,4 @@ int64_t fp_submit_inline(struct forkpool *pool, const struct fp_spec *spec, stru
 /* Waits until the caller may submit one more, of a priority. */
 int fp_submit_room(struct forkpool *pool, uint32_t prio);
 
-/* Memory in the arena, of whoever calls. */
-int fp_task_memory(struct forkpool *pool, size_t size, void **ret);
-void fp_task_memory_free(struct forkpool *pool, void *p);
-
 #endif

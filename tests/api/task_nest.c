@@ -516,6 +516,18 @@ START_TEST(kill_takes_children)
 }
 END_TEST
 
+/* It does not look whether it was cancelled. */
+static int endless(void *arg, const void *in, void *out)
+{
+	struct gate *g = arg;
+
+	(void)in;
+	(void)out;
+	atomic_fetch_add(&g->arrived, 1);
+	for (;;)
+		pause();
+}
+
 /* Of what it has submitted itself, and that another worker is at work on. */
 static int kill_a_child(void *arg, const void *in, void *out)
 {
@@ -526,7 +538,7 @@ static int kill_a_child(void *arg, const void *in, void *out)
 
 	(void)in;
 	(void)out;
-	NEED(forkpool_submit(forkpool_current(), at_gate, NULL, 0, 0, &opts, &child) == 0);
+	NEED(forkpool_submit(forkpool_current(), endless, NULL, 0, 0, &opts, &child) == 0);
 	for (i = 0; i < HANG_S * 1000 && !atomic_load(&g->arrived); i++)
 		usleep(1000);
 	NEED(atomic_load(&g->arrived));
