@@ -8,7 +8,7 @@
  * Invariants.
  * I1 There is room in the list before a task is submitted, so that none is lost.
  * I2 Who waits does so for the members by their positions; when all have ended they are
- *    taken off the list, by the first of several who waited.
+ *    taken off the list, by the last of several who wait.
  *
  * Progress.  The lock is not held while anybody waits.
  *
@@ -38,6 +38,8 @@ struct forkpool_group {
 	pthread_mutex_t lock;
 	struct list list;
 	uint64_t gone;			/* members that were there before those of the list */
+	uint64_t ended;			/* members that a wait has seen end, up to here, and that no other need wait for */
+	unsigned waiters;		/* inside a wait: what they look at is not freed */
 };
 
 static int reserve(struct list *l, size_t more)
@@ -119,28 +121,24 @@ int forkpool_group_create(struct forkpool *pool, struct forkpool_group **ret)
 	return 0;
 }
 
-/* The member at a position; false: another wait has seen it end. */
-static bool member_at(struct forkpool_group *g, uint64_t at, struct forkpool_job **ret)
+static struct forkpool_job *member_at(struct forkpool_group *g, uint64_t at)
 {
-	bool there;
+	struct forkpool_job *job;
 
 	pthread_mutex_lock(&g->lock);
-	there = at >= g->gone;
-	if (there)
-		*ret = g->list.members[at - g->gone].job;
+	job = g->list.members[at - g->gone].job;
 	pthread_mutex_unlock(&g->lock);
-	return there;
+	return job;
 }
 
 /* A job that its holder has freed counts for nothing. */
 static int wait_for(struct forkpool_group *g, uint64_t from, uint64_t to, int64_t deadline)
 {
-	struct forkpool_job *job;
 	int first = 0, result, err;
 	struct fp_any j;
 
 	for (; from < to; from++) {
-		if (!member_at(g, from, &job) || fp_any_get(job, &j))
+		if (fp_any_get(member_at(g, from), &j))
 			continue;
 		err = fp_any_wait(&j, deadline, &result);
 		fp_any_put(&j);
@@ -161,21 +159,18 @@ static void free_own(const struct list *l, size_t n)
 			forkpool_job_free(l->members[i].job);
 }
 
-/* Those before a position have ended, and are forgotten. */
-static void forget(struct forkpool_group *g, uint64_t to)
+/* Under the lock: those before `ended` are forgotten. */
+static void forget(struct forkpool_group *g)
 {
 	struct list *l = &g->list;
-	size_t n;
+	size_t n = (size_t)(g->ended - g->gone);
 
-	pthread_mutex_lock(&g->lock);
-	if (to > g->gone) {
-		n = (size_t)(to - g->gone);
-		free_own(l, n);
-		l->n -= n;
-		memmove(l->members, l->members + n, l->n * sizeof(*l->members));
-		g->gone = to;
-	}
-	pthread_mutex_unlock(&g->lock);
+	if (!n)
+		return;
+	free_own(l, n);
+	l->n -= n;
+	memmove(l->members, l->members + n, l->n * sizeof(*l->members));
+	g->gone = g->ended;
 }
 
 /* Inside an item a group is not to be asked for. */
@@ -194,12 +189,17 @@ int forkpool_group_wait(struct forkpool_group *g, int64_t timeout)
 	if (err)
 		return err;
 	pthread_mutex_lock(&g->lock);
-	from = g->gone;
-	to = from + g->list.n;
+	g->waiters++;
+	from = g->ended;
+	to = g->gone + g->list.n;
 	pthread_mutex_unlock(&g->lock);
 	err = wait_for(g, from, to, timeout ? fp_deadline(timeout) : 0);
+	pthread_mutex_lock(&g->lock);
 	if (err != -ETIMEDOUT)
-		forget(g, to);
+		g->ended = fp_max(g->ended, to);
+	if (--g->waiters == 0)
+		forget(g);
+	pthread_mutex_unlock(&g->lock);
 	return err;
 }
 

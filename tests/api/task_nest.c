@@ -524,8 +524,9 @@ static int endless(void *arg, const void *in, void *out)
 	(void)in;
 	(void)out;
 	atomic_fetch_add(&g->arrived, 1);
-	for (;;)
+	while (atomic_load(&g->arrived))
 		pause();
+	return 0;
 }
 
 /* Of what it has submitted itself, and that another worker is at work on. */

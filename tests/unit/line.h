@@ -86,7 +86,8 @@ static inline struct fp_place line_ready(struct line *l)
 	ck_assert_int_eq(fp_lane_place(&l->p, &at), 0);
 	at.task->fn = (uintptr_t)line_nothing;
 	at.task->arg = NULL;
-	at.task->in_at = at.task->out_at = at.task->flags = 0;
+	at.task->in_at = at.task->out_at = 0;
+	fp_store_rlx(&at.task->flags, 0);
 	fp_store_rlx(&at.task->asks, 0);
 	fp_lane_ready(&at);
 	return at;
