@@ -144,6 +144,9 @@ bool subdead;
 #define BLOCKED	(epoch == seen && !until && \
 		 (index <= PS -> turn[HERE] < now : visit[next[page]] <= now))
 
+/* Looking at all: the slot comes in order, when it has looked at all. */
+#define IN_ORDER(s)	(until == page + 1 && turn[s] == now || turn[s] > now && visit[page] > now)
+
 #define RUNS \
 	assert(word[n] == WD(GEN(w), RUN, id) && runs[tid[n]] <= RET && !ended[tid[n]]); runs[tid[n]]++
 
@@ -161,12 +164,13 @@ seek:	atomic { if :: id >= CURSORS -> goto any :: else fi };
 		S( if :: index > PS -> goto leaf :: else fi;
 		   if
 		   :: until
-		   :: !until && turn[HERE] > now && M != LAPPED_ON -> e = seen; goto all
+		   :: !until && turn[HERE] > now && visit[page] != now && M != LAPPED_ON -> e = seen; goto all
 		   :: !until && turn[HERE] < now -> goto wait
 		   :: else
 		   fi );
 		S( n = HERE; w = word[n]; index++;
-		   if :: ST(w) == READY -> goto claim :: else -> w = 0; n = 0; goto seek fi )
+		   if :: ST(w) == READY && !(until && IN_ORDER(n)) -> goto claim
+		   :: else -> w = 0; n = 0; goto seek fi )
 	};
 
 	/* At all slots, from the page behind the submitter's. */
