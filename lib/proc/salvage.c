@@ -28,7 +28,7 @@
  *
  * Ordering pairs.  SALV-R1/TASK-N2 (ready again), TASK-D1 in the dead worker's place.
  *
- * If the owner (the nursery) dies: the pool is broken.  Model: tests/models/lane.pml.
+ * If the owner (the nursery) dies: the pool is broken.  Models: tests/models/lane.pml, family.pml.
  */
 #include "proc/salvage.h"
 
