@@ -19,7 +19,7 @@
  * Progress.  What it waits for is at work in another worker, or lies there for it.
  *
  * If the owner dies: proc/salvage.c, frames from the top down.  Model:
- * tests/models/nest.pml.
+ * tests/models/family.pml, nest.pml.
  */
 #include "engine/descend.h"
 
