@@ -610,11 +610,6 @@ bool fp_async_arm_one(struct fp_async *a, struct fp_wait *ret)
 	       fp_job_arm(&a->pool->crew.seg, fp_load_rlx(&a->slot), fp_load_rlx(&a->gen), ret);
 }
 
-int fp_async_wait(struct fp_async *a, int64_t timeout, int *result)
-{
-	return fp_async_wait_until(a, timeout ? fp_deadline(timeout) : AT_ONCE, result);
-}
-
 int fp_async_wait_until(struct fp_async *a, int64_t deadline, int *result)
 {
 	int err = a->map.on_progress ? wait_and_report(a, deadline) : settle(a, deadline);

@@ -23,10 +23,7 @@ int fp_async_submit(struct forkpool *pool, const struct fp_map *map,
 struct fp_async *fp_async_get(const struct forkpool_job *job);
 void fp_async_put(struct fp_async *a);
 
-/* 0 and the job's own result in *result, or -ETIMEDOUT. */
-int fp_async_wait(struct fp_async *a, int64_t timeout, int *result);
-
-/* The same until a deadline; 0 looks once. */
+/* Until a deadline, or (0) just looks: 0 and the job's own result in *result, or -ETIMEDOUT. */
 int fp_async_wait_until(struct fp_async *a, int64_t deadline, int *result);
 
 /* What to sleep on until it ends; false: it has, or is being gathered. */
