@@ -215,7 +215,9 @@ static int finish(struct nest *n, int err)
 	struct fp_failure failure = { 0 };
 
 	if (err) {
-		fp_map_mark(m, 0, FORKPOOL_ITEM_CANCELLED);
+		/* Others may still write to an array in the segment. */
+		if (n->piece.st.own_status)
+			fp_map_mark(m, 0, FORKPOOL_ITEM_CANCELLED);
 		return err;
 	}
 	fp_piece_gather(&n->piece, 0, true, &failure);
