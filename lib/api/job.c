@@ -22,9 +22,9 @@ int forkpool_job_wait(struct forkpool_job *job, int64_t timeout)
 	struct fp_any j;
 	uint64_t w;
 
-	if (fp_likely(fp_handle_is_task(job) && !fp_ref_get(job, &j.task))) {
+	if (fp_likely(!fp_self && fp_handle_is_task(job) && !fp_ref_get(job, &j.task))) {
 		w = fp_future_word(&j.task);
-		if (fp_likely(w && fp_task_outcome(w) == FORKPOOL_ITEM_OK) && !fp_self)
+		if (fp_likely(w && fp_task_outcome(w) == FORKPOOL_ITEM_OK))
 			return 0;
 	}
 	if (timeout < -1)

@@ -15,7 +15,7 @@ bool fp_descend_is_mine(const struct fp_ref *r);
 /* As fp_submit(), by an item. */
 int64_t fp_descend_submit(struct forkpool *pool, struct fp_spec *spec, struct forkpool_job **ret);
 
-/* Runs the task, or what the item is made of, until it has ended.  0, -ETIMEDOUT, -EDEADLK ... */
+/* Of the item's own: runs the task, or what the item is made of, until it has ended.  0, -ETIMEDOUT, -EDEADLK ... */
 int fp_descend_wait(const struct fp_ref *r, int64_t deadline, int *result);
 
 /* Runs one of the jobs, or what the item is made of, or sleeps until one may have ended. */
