@@ -211,7 +211,8 @@ int forkpool_group_cancel(struct forkpool_group *g)
 	if (err)
 		return err;
 	pthread_mutex_lock(&g->lock);
-	for (i = 0; i < g->list.n; i++)
+	/* The newest first: those that run are the oldest, and make room for others when they end. */
+	for (i = g->list.n; i-- > 0;)
 		forkpool_job_cancel(g->list.members[i].job);
 	pthread_mutex_unlock(&g->lock);
 	return 0;
