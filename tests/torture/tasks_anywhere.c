@@ -323,9 +323,9 @@ static void release_others(void)
 }
 
 /* It comes by before all is over, or not at all. */
-static bool await_while_it_runs(struct trace *t)
+static bool await_while_it_runs(struct trace *t, int ms)
 {
-	int64_t until = fp_sys.clock() + HELPED_MS * (int64_t)1000000;
+	int64_t until = fp_sys.clock() + ms * (int64_t)1000000;
 	bool done;
 
 	for (;;) {
@@ -347,8 +347,8 @@ static bool go_to_start(void)
 		publish();
 	if (h.path->publish != FIRST || h.path->alone)
 		fp_wake_all(h.seg->ctl, h.seg->geo.workers);
-	if (!h.path->alone && h.path->publish == FIRST)
-		return await_while_it_runs(t);
+	if (h.path->publish == FIRST)
+		return await_while_it_runs(t, h.path->alone ? CAP_MS : HELPED_MS);
 	return trace_await(t, h.path->alone ? CAP_MS : PASS_MS);
 }
 
@@ -496,11 +496,11 @@ static const struct path paths[] = {
 	{ "run", FN(fp_take_run), 0, FIRST, true, 1, .tasks = 3 },
 	{ "run", FN(fp_take_run), 0, FIRST, true, 2, .tasks = 6 },
 	{ "run with retries", FN(fp_take_run), 0, FIRST, true, 2, .tasks = 6, .retries = 3 },
-	{ "finish, and go on to the next", FN(fp_task_call), FN(fp_task_call), FIRST, true, 2, .tasks = 6 },
-	{ "finish, and go on, for any", FN(fp_task_call), FN(fp_task_call), FIRST, true, 2, .tasks = 6,
+	{ "finish, and go on to the next", FN(task), FN(task), FIRST, true, 2, .tasks = 6 },
+	{ "finish, and go on, for any", FN(task), FN(task), FIRST, true, 2, .tasks = 6,
 	  .any = true },
-	{ "finish, and go to sleep", FN(fp_task_call), FN(fp_park_prepare), FIRST, true, 1, .tasks = 1 },
-	{ "finish, and go to sleep, for any", FN(fp_task_call), FN(fp_park_prepare), FIRST, true, 2,
+	{ "finish, and go to sleep", FN(task), FN(fp_park_prepare), FIRST, true, 1, .tasks = 1 },
+	{ "finish, and go to sleep, for any", FN(task), FN(fp_park_prepare), FIRST, true, 2,
 	  .tasks = 1, .any = true },
 	{ "tell who waits", FN(fp_take_tell), 0, FIRST, true, 2, .tasks = 2 },
 	{ "go to sleep", FN(fp_park_prepare), FN(fp_take_run), LAST, false, 1, .tasks = 3 },
@@ -521,7 +521,7 @@ static const struct path paths[] = {
 	  .fresh = true },
 	{ "take a lane over", FN(fp_lane_open), 0, FIRST, true, 1, .tasks = 2, .inner = 40, .retries = 3,
 	  .fresh = true, .taken_over = true },
-	{ "take another page", FN(fp_segment_take_room), FN(fp_lane_ready), FIRST, true, 2, .tasks = 2,
+	{ "take another page", FN(fp_segment_take_room), FN(fp_descend_submit), FIRST, true, 2, .tasks = 2,
 	  .inner = 40, .retries = 3, .fresh = true },
 	{ "wait, and run it oneself", FN(fp_descend_wait), 0, FIRST, true, 1, .tasks = 2, .inner = 2 },
 	{ "wait, and run it oneself", FN(fp_descend_wait), 0, FIRST, true, 2, .tasks = 3, .inner = 2,
