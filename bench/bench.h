@@ -18,7 +18,7 @@ extern "C" {
 #endif
 
 #define BENCH_ROUNDS_MAX	200
-#define BENCH_PEERS_MAX		16
+#define BENCH_PEERS_MAX		40
 #define BENCH_SWEEP_MAX		16
 /* A pool's time to start that no peer ever needs, in ns: then it has failed. */
 #define BENCH_START_LIMIT	INT64_C(5000000000)
@@ -174,6 +174,9 @@ enum bench_unit {
 struct bench_workload {
 	const char *name;
 	const char *title;
+	const char *group;	/* a sweep that this is a point of, chosen by that name, too; or NULL */
+	double x;		/* where in the sweep, in x_unit */
+	const char *x_unit;
 	enum bench_unit unit;
 	unsigned skip;		/* BENCH_ flags: peers of these kinds are left out */
 	const char *base;	/* a peer to compare with, beside the best one */
@@ -272,6 +275,9 @@ struct bench_series {
 
 struct bench_table {
 	const char *name;	/* for --json */
+	const char *group;	/* as in the workload, with x */
+	double x;
+	const char *x_unit;
 	char title[128];
 	const char *unit;
 	const char *base;

@@ -56,6 +56,9 @@ static void table_setup(struct bench_table *t, const struct bench_workload *w,
 	};
 
 	t->name = w->name;
+	t->group = w->group;
+	t->x = w->x;
+	t->x_unit = w->x_unit;
 	snprintf(t->title, sizeof(t->title), "%s", w->title);
 	t->unit = units[w->unit];
 	t->scale = scale[w->unit];

@@ -150,8 +150,10 @@ void bench_progress(const char *workload, const char *peer, unsigned round)
 
 static int workload_chosen(const struct bench_workload *w)
 {
-	return bench_opt.workloads ? bench_listed(bench_opt.workloads, w->name)
-				   : !w->on_request;
+	if (!bench_opt.workloads)
+		return !w->on_request;
+	return bench_listed(bench_opt.workloads, w->name) ||
+	       (w->group && bench_listed(bench_opt.workloads, w->group));
 }
 
 static void workload_child(const struct bench_workload *w, unsigned workers, pid_t parent)
@@ -254,7 +256,7 @@ static int name_known(const char *name, int peers)
 		return 0;
 	}
 	for (w = bench_workloads; w->name; w++)
-		if (!strcmp(w->name, name))
+		if (!strcmp(w->name, name) || (w->group && !strcmp(w->group, name)))
 			return 1;
 	return 0;
 }
