@@ -148,7 +148,7 @@ static void run_again(const struct fp_crew *crew, const struct fp_wreck *w)
 	if (w->started && ext)
 		fp_store_rlx(&ext->attempts, fp_load_rlx(&ext->attempts) + 1);
 	/* SALV-R2: as TASK-R1; pairs with TASK-C1. */
-	fp_store_sc(&w->task->word, fp_task_word(fp_task_gen(w->word), FP_TASK_READY, 0, 0));
+	fp_store_sc(&w->task->word, fp_task_word(fp_task_gen(w->word), FP_TASK_READY, 0, FP_TASK_AGAIN));
 	if (lane < fp_segment_lanes(&crew->seg))
 		/* SALV-R1: after the word (I1); pairs with TASK-N2. */
 		fp_add_sc(&fp_segment_lane(&crew->seg, lane)->epoch, 1);

@@ -22,10 +22,12 @@
 
 enum fp_task_state {
 	FP_TASK_FREE,		/* never used */
-	FP_TASK_READY,
+	FP_TASK_READY,		/* who = FP_TASK_AGAIN where the nursery made it so */
 	FP_TASK_RUN,		/* who = worker */
 	FP_TASK_DONE,		/* who = the process that ran it; outcome = FORKPOOL_ITEM_... */
 };
+
+#define FP_TASK_AGAIN	1u	/* claimed before: wherever the submitter is, the task was shown */
 
 #define FP_TASK_GEN_MASK	(((uint32_t)1 << 28) - 1)
 #define FP_TASK_WHO_MASK	(((uint32_t)1 << 22) - 1)

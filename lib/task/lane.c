@@ -100,9 +100,11 @@ static void age(const struct fp_producer *p, const struct fp_home *h)
 {
 	uint32_t past = p->visit - LONG_AGO, i;
 
-	for (i = 1; i < FP_PAGE_SLOTS; i++)
-		fp_store_rlx(&fp_segment_task(p->seg, h->page * FP_PAGE_SLOTS + i)->turn, past);
+	/* First the visit: what is READY here does not look as if it had not been shown. */
 	fp_store_rlx(&fp_segment_page(p->seg, h->page)->visit, past);
+	for (i = 1; i < FP_PAGE_SLOTS; i++)
+		/* TASK-T4: after the visit; pairs with TASK-T5. */
+		fp_store_rel(&fp_segment_task(p->seg, h->page * FP_PAGE_SLOTS + i)->turn, past);
 }
 
 /* Links a home in behind the current one; the ring's first points at itself. */

@@ -23,6 +23,8 @@
  *    since, by the visit where that was when the look began: it goes on from there.
  *    Were it to go on from a later one, or not to leave them, tasks would be missed,
  *    or be begun before those that were submitted first.
+ * I6 Nor does it claim what is not shown: it waits there, as it does in order, for
+ *    behind it lies what was submitted later.
  *
  * Ordering pairs.  TASK-C1/TASK-R1 (the task), TASK-D1/TASK-E1 (its end), TASK-D2/
  * TASK-W1 (asks), TASK-T2/TASK-T1, TASK-V2/TASK-V1 (hints).
@@ -162,13 +164,41 @@ static bool comes_later(const struct fp_segment *seg, const struct fp_cursor *at
 	return is_later(at, turn) && is_later(at, visit_of(seg, at->page));
 }
 
+/* READY, but its submitter has not shown it: it is in the middle of a batch. */
+static bool is_hidden(const struct fp_segment *seg, const struct fp_cursor *at, struct fp_task *t)
+{
+	/* TASK-R2: with the word the visit in which it was filled in; pairs with TASK-R1. */
+	uint64_t word = fp_load_acq(&t->word);
+	/* TASK-T5: before the visit, which an adoption stores first; pairs with TASK-T4. */
+	uint32_t turn = fp_load_acq(&t->turn);
+
+	return fp_task_who(word) != FP_TASK_AGAIN && (int32_t)(turn - visit_of(seg, at->page)) < 0;
+}
+
+/* What to do about a READY slot. */
+enum choice { CLAIM, PASS, AWAIT, LOOK_AT_ALL };
+
+static enum choice choose(const struct fp_segment *seg, const struct fp_cursor *at, struct fp_task *t)
+{
+	/* In order: of this visit, or put there a lap later, and not shown yet? */
+	if (fp_likely(!at->until))
+		return fp_likely(visit_of(seg, at->page) == at->visit) ? CLAIM : LOOK_AT_ALL;
+	if (comes_later(seg, at, t))
+		return PASS;
+	if (!is_hidden(seg, at, t))
+		return CLAIM;
+	return at->page == at->until || is_later(at, visit_of(seg, at->page)) ? PASS : AWAIT;
+}
+
 /* The next READY slot in the cursor's order; the cursor stays on it. */
 static bool seek(const struct fp_segment *seg, struct fp_cursor *at, struct fp_lane *lane,
 		 uint32_t *number, uint64_t *word)
 {
 	/* TASK-N2: with the epoch the ring; pairs with TASK-N1. */
 	uint32_t epoch = fp_load_acq(&lane->epoch);
+	enum choice choice;
 	struct fp_task *t;
+	uint64_t w;
 	bool lapped;
 
 	if (fp_unlikely(epoch != at->epoch)) {
@@ -189,10 +219,16 @@ static bool seek(const struct fp_segment *seg, struct fp_cursor *at, struct fp_l
 				return false;
 			continue;
 		}
-		*word = fp_load_rlx(&t->word);
-		if (fp_task_state(*word) == FP_TASK_READY && !(at->until && comes_later(seg, at, t)))
+		/* TASK-R3: before the page's visit; pairs with TASK-R1. */
+		w = fp_load_acq(&t->word);
+		choice = fp_task_state(w) == FP_TASK_READY ? choose(seg, at, t) : PASS;
+		if (fp_likely(choice == CLAIM)) {
+			*word = w;
 			return true;
-		at->index++;
+		}
+		if (choice == AWAIT || (choice == LOOK_AT_ALL && !start_over(seg, at, lane)))
+			return false;
+		at->index += choice == PASS;
 	}
 }
 
@@ -388,11 +424,13 @@ void fp_task_room(const struct fp_segment *seg, uint32_t number)
 bool fp_task_cancel(const struct fp_segment *seg, uint32_t number, uint32_t gen, int outcome)
 {
 	struct fp_task *t = fp_segment_task(seg, number);
-	uint64_t w = fp_task_word(gen, FP_TASK_READY, 0, 0);
+	uint64_t w = fp_load_rlx(&t->word);
 
-	/* TASK-X1: exactly one of a claim and a cancel; pairs with TASK-C1. */
-	if (!fp_cas_sc(&t->word, &w, fp_task_word(gen, FP_TASK_DONE, outcome, 0)))
-		return false;
+	do {
+		if (fp_task_state(w) != FP_TASK_READY || fp_task_gen(w) != gen)
+			return false;
+		/* TASK-X1: exactly one of a claim and a cancel; pairs with TASK-C1. */
+	} while (!fp_cas_sc(&t->word, &w, fp_task_word(gen, FP_TASK_DONE, outcome, 0)));
 	fp_task_told(seg, number);
 	fp_task_room(seg, number);
 	return true;

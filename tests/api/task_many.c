@@ -257,8 +257,6 @@ START_TEST(many_that_nobody_asks_for)
 
 	for (i = 0; i < 3000; i++)
 		in[i] = i;
-	/* The worker's first look at a lane may meet a batch half shown; order is what comes after. */
-	expect_int(submit_int(one, square, 2), 4);
 	ck_assert_int_eq(forkpool_submit_many(one, enlist, in, sizeof(*in), 0, 3000, &opts, NULL), 3000);
 	expect_int(submit_int(one, square, 2), 4);
 	ck_assert_int_eq(atomic_load(&list->n), 3000);

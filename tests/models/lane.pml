@@ -83,6 +83,10 @@
 #define ORPHAN_AGAIN	12	/* a dead submitter's task runs again */
 #define TURN_NEW	13	/* ... with the turn of a page that was entered again */
 #define NEW_PASSED	14	/* a new page looks as if it had been passed just before */
+#define HIDDEN_TAKEN	15	/* who looks at all claims what was not shown */
+#define HIDDEN_PASSED	16	/* ... or goes on behind it */
+#define REFILLED	18	/* a cursor in order claims what was put there a lap later, and not shown */
+#define NO_MARK		17	/* what is READY again looks like what was not shown */
 
 #define PS	2			/* slots in a page */
 #define SLOT(p, i)	((p) * PS + (i) - 1)
@@ -92,7 +96,7 @@
 #define READY	1
 #define RUN	2
 #define DONE	3
-/* word {gen, state:2, who:2}; intent {gen, slot:4} + 1 */
+/* word {gen, state:2, who:2}, who of what is READY: 1 = again; intent {gen, slot:4} + 1 */
 #define WD(g, s, o)	(((g) << 4) | ((s) << 2) | (o))
 #define GEN(w)	((w) >> 4)
 #define ST(w)	(((w) >> 2) & 3)
@@ -112,6 +116,7 @@ bool pos[W];
 
 /* Ghosts and fates. */
 byte tid[NSLOT], began[N], runs[N], ended[N], sent;
+bool overtaken, lives;			/* a page with READY slots was passed over; the submitter has died */
 byte dead, gone, fz, cb = CB, sb = SB, sk = SK, cancels = CAN;
 bool subdead;
 
@@ -141,11 +146,25 @@ bool subdead;
 
 #define HERE	SLOT(page, index)
 /* Another look would find what this one found: nothing. */
-#define BLOCKED	(epoch == seen && !until && \
-		 (index <= PS -> turn[HERE] < now : visit[next[page]] <= now))
+#define BLOCKED	(epoch == seen && (until -> STUCK : \
+		 (index <= PS -> turn[HERE] < now : visit[next[page]] <= now)))
 
 /* Looking at all: the slot comes in order, when it has looked at all. */
 #define IN_ORDER(s)	(until == page + 1 && turn[s] == now || turn[s] > now && visit[page] > now)
+/* ... is READY and was not shown; comes in order then. */
+#define HIDDEN(s)	(M != HIDDEN_TAKEN && until && ST(word[s]) == READY && WHO(word[s]) == 0 && turn[s] < visit[page])
+#define HIDDEN_LATER	(until == page + 1 || visit[page] > now || M == HIDDEN_PASSED)
+#define STUCK	(index <= PS && HIDDEN(HERE) && !IN_ORDER(HERE) && !HIDDEN_LATER)
+
+/* What is begun for the first time is the oldest of all that nobody has begun. */
+#define NOT_BEFORE(s)	assert(overtaken || lives || ST(word[s]) != READY || WHO(word[s]) != 0 || tid[s] >= tid[n])
+#if NP > 2
+#define OLDEST	NOT_BEFORE(0); NOT_BEFORE(1); NOT_BEFORE(2); NOT_BEFORE(3); NOT_BEFORE(4); NOT_BEFORE(5)
+#elif NP > 1
+#define OLDEST	NOT_BEFORE(0); NOT_BEFORE(1); NOT_BEFORE(2); NOT_BEFORE(3)
+#else
+#define OLDEST	NOT_BEFORE(0); NOT_BEFORE(1)
+#endif
 
 #define RUNS \
 	assert(word[n] == WD(GEN(w), RUN, id) && runs[tid[n]] <= RET && !ended[tid[n]]); runs[tid[n]]++
@@ -163,13 +182,17 @@ seek:	atomic { if :: id >= CURSORS -> goto any :: else fi };
 		S( if :: epoch != seen -> e = epoch; goto all :: else fi );
 		S( if :: index > PS -> goto leaf :: else fi;
 		   if
-		   :: until
+		   :: until && STUCK -> goto wait
+		   :: until && !STUCK
 		   :: !until && turn[HERE] > now && visit[page] != now && M != LAPPED_ON -> e = seen; goto all
 		   :: !until && turn[HERE] < now -> goto wait
 		   :: else
 		   fi );
-		S( n = HERE; w = word[n]; index++;
-		   if :: ST(w) == READY && !(until && IN_ORDER(n)) -> goto claim
+		S( n = HERE; w = word[n] );
+		S( if :: ST(w) == READY && !until && visit[page] != now && M != LAPPED_ON && M != REFILLED ->
+			w = 0; n = 0; e = seen; goto all
+		   :: else -> index++ fi;
+		   if :: ST(w) == READY && !(until && (IN_ORDER(n) || HIDDEN(n))) -> goto claim
 		   :: else -> w = 0; n = 0; goto seek fi )
 	};
 
@@ -225,7 +248,7 @@ claim:	STEPS {
 #if M != INTENT_LATE
 		S( intent[id] = INTENT(GEN(w), n) );
 #endif
-		S( if :: word[n] == w -> assert(!can[n]); word[n] = WD(GEN(w), RUN, id) :: else -> w = 0; n = 0; goto seek fi );
+		S( if :: word[n] == w -> assert(!can[n]); if :: id < CURSORS && WHO(w) == 0 -> OLDEST :: else fi; word[n] = WD(GEN(w), RUN, id) :: else -> w = 0; n = 0; goto seek fi );
 #if M == INTENT_LATE
 		S( intent[id] = INTENT(GEN(w), n) );
 #endif
@@ -306,7 +329,7 @@ leave:	atomic {
 	   :: FREE_IN(h) && (!ready || M == NO_PASS) -> ready = 0; goto enter
 	   :: else -> if :: (ready || n >= 2) && taken < NP -> ready = 0; goto link :: else -> ready = 0 fi
 	   fi );
-	T( turn[SLOT(h, 1)] = now + 1 );
+	T( if :: IS_READY(h, 1) || IS_READY(h, 2) -> overtaken = 1 :: else fi; turn[SLOT(h, 1)] = now + 1 );
 	T( turn[SLOT(h, 2)] = now + 1 );
 	T( now++; visit[h] = now; home = h; index = PS );
 	T( at = h; h = 0; n++; goto leave );
@@ -346,7 +369,7 @@ reveal:	atomic { if :: put == 0 -> goto begin :: else -> put-- fi };
 	/* Killed; the next life takes its pages over, also one that was not linked. */
 died:	atomic {
 		subdead == 0 ->
-		home = 0; index = 0; now = 0; h = 0; k = 0; i = 0; n = 0; ready = 0;
+		lives = 1; home = 0; index = 0; now = 0; h = 0; k = 0; i = 0; n = 0; ready = 0;
 		pages = 0; batch = 0; put = 0; free = 65535;
 		do :: k < BATCH -> bslot[k] = 0; bturn[k] = 0; k++ :: else -> break od; k = 0
 	};
@@ -356,9 +379,9 @@ adopt:	T( if :: !ENDED(word[SLOT(pages, 1)]) -> free = free & ~BIT(SLOT(pages, 1
 	T( next[pages] = (pages -> next[home] : 0) );
 	T( next[home] = pages; home = pages; pages++;
 	   if :: pages < taken -> goto adopt :: else -> n = 0 fi );
-age:	T( turn[SLOT(n, 1)] = now );
-	T( turn[SLOT(n, 2)] = now );
-	T( visit[n] = now; n++;
+age:	T( visit[n] = now );
+	T( turn[SLOT(n, 1)] = now );
+	T( turn[SLOT(n, 2)] = now; n++;
 	   if :: n < pages -> goto age :: else -> n = 0 fi );
 #if M != ADOPT_BLIND
 	T( turn[SLOT(home, 1)] = now + 1 );
@@ -409,7 +432,7 @@ buried:	atomic {
 #if M == EARLY_EPOCH
 	epoch++;
 #endif
-	atomic { if :: pos[v] -> att[n]++ :: else fi; word[n] = WD(GEN(w), READY, 0) };
+	atomic { if :: pos[v] -> att[n]++ :: else fi; word[n] = WD(GEN(w), READY, (M == NO_MARK -> 0 : 1)) };
 #if M != NO_EPOCH && M != EARLY_EPOCH
 	epoch++;
 #endif

@@ -258,6 +258,75 @@ START_TEST(a_batch_that_goes_round)
 }
 END_TEST
 
+/* A worker's first look, while the submitter is in the middle of a batch: nothing of it is begun before it is shown. */
+START_TEST(a_batch_that_is_half_shown)
+{
+	struct fp_place at[PLACES + 9];
+	const uint32_t n = _i ? PLACES + 9 : 20;
+	uint32_t i;
+
+	line_open(&l, &b, LANE);
+	for (i = 0; i < n; i++)
+		at[i] = line_ready(&l);
+	ck_assert_uint_eq(hand_run(&hands[0], &l), 0);
+	for (i = n; i-- > 1;) {
+		fp_lane_show(&at[i]);
+		ck_assert_uint_eq(hand_run(&hands[i % WORKERS], &l), 0);
+	}
+	fp_lane_show(&at[0]);
+	for (i = 0; i < n; i++)
+		ck_assert_uint_eq(hand_run(&hands[i % 2], &l), at[i].number);
+	bare_check(&b);
+}
+END_TEST
+
+/* What is READY again is found beside a batch that is not shown. */
+START_TEST(again_beside_a_batch)
+{
+	struct fp_place hidden[3], first;
+	struct fp_taken t;
+	uint32_t i;
+
+	line_open(&l, &b, LANE);
+	first = line_submit(&l);
+	ck_assert(hand_take(&hands[0], &l, &t));
+	for (i = 0; i < 3; i++)
+		hidden[i] = line_ready(&l);
+	/* In the nursery's place. */
+	fp_store_sc(&t.task->word, fp_task_word(fp_task_gen(t.run), FP_TASK_READY, 0, FP_TASK_AGAIN));
+	fp_add_sc(&l.p.lane->epoch, 1);
+	ck_assert_uint_eq(hand_run(&hands[1], &l), first.number);
+	ck_assert_uint_eq(hand_run(&hands[1], &l), 0);
+	for (i = 3; i-- > 0;)
+		fp_lane_show(&hidden[i]);
+	for (i = 0; i < 3; i++)
+		ck_assert_uint_eq(hand_run(&hands[1], &l), hidden[i].number);
+}
+END_TEST
+
+/* A slow cursor stands before a slot that was filled anew, a lap later, and is not shown yet. */
+START_TEST(refilled_before_a_slow_cursor)
+{
+	struct fp_place at[PLACES], again[2];
+	uint32_t i;
+
+	line_open(&l, &b, LANE);
+	ck_assert_uint_eq(hand_run(&hands[0], &l), 0);
+	for (i = 0; i < PLACES; i++) {
+		at[i] = line_submit(&l);
+		ck_assert_uint_eq(hand_run(&hands[i ? 1 : 0], &l), at[i].number);
+		fp_lane_give(at[i].home, at[i].index);
+	}
+	again[0] = line_submit(&l);
+	again[1] = line_ready(&l);
+	ck_assert_uint_eq(again[1].number, at[1].number);
+	ck_assert_uint_eq(hand_run(&hands[0], &l), again[0].number);
+	ck_assert_uint_eq(hand_run(&hands[0], &l), 0);
+	fp_lane_show(&again[1]);
+	ck_assert_uint_eq(hand_run(&hands[0], &l), again[1].number);
+}
+END_TEST
+
 START_TEST(what_is_ready_again_is_found_again)
 {
 	struct fp_taken t;
@@ -270,7 +339,7 @@ START_TEST(what_is_ready_again_is_found_again)
 	while (hand_run(&hands[1], &l))
 		;
 	/* In the nursery's place. */
-	fp_store_sc(&t.task->word, fp_task_word(fp_task_gen(t.run), FP_TASK_READY, 0, 0));
+	fp_store_sc(&t.task->word, fp_task_word(fp_task_gen(t.run), FP_TASK_READY, 0, FP_TASK_AGAIN));
 	ck_assert_uint_eq(hand_run(&hands[1], &l), 0);
 	fp_add_sc(&l.p.lane->epoch, 1);
 	ck_assert_uint_eq(hand_run(&hands[1], &l), t.number);
@@ -318,7 +387,7 @@ START_TEST(lapped_during_a_scan)
 		line_submit(&l);
 		hand_run(&hands[1], &l);
 	}
-	fp_store_sc(&late.task->word, fp_task_word(fp_task_gen(late.run), FP_TASK_READY, 0, 0));
+	fp_store_sc(&late.task->word, fp_task_word(fp_task_gen(late.run), FP_TASK_READY, 0, FP_TASK_AGAIN));
 	fp_add_sc(&l.p.lane->epoch, 1);
 	fp_store_rlx(&hands[3].r.claimer.frame->intent, FP_INTENT_NONE);
 	ck_assert(hand_take(&hands[0], &l, &t));
@@ -486,7 +555,7 @@ static void random_worker(struct model *m, uint32_t id, uint64_t *seed)
 	} else if (m->holds[id]) {
 		/* It dies; and another begins. */
 		fp_store_sc(&m->held[id].task->word, fp_task_word(fp_task_gen(m->held[id].run),
-								  FP_TASK_READY, 0, 0));
+								  FP_TASK_READY, 0, FP_TASK_AGAIN));
 		fp_add_sc(&l.p.lane->epoch, 1);
 		fp_store_rlx(&hands[id].r.claimer.frame->intent, FP_INTENT_NONE);
 		if (bare_random(seed, 2))
@@ -582,6 +651,9 @@ int main(void)
 	tcase_add_test(tc, in_the_order_of_submission);
 	tcase_add_test(tc, a_batch_is_shown_with_its_first);
 	tcase_add_test(tc, a_batch_that_goes_round);
+	tcase_add_loop_test(tc, a_batch_that_is_half_shown, 0, 2);
+	tcase_add_test(tc, again_beside_a_batch);
+	tcase_add_test(tc, refilled_before_a_slow_cursor);
 	tcase_add_test(tc, what_is_ready_again_is_found_again);
 	tcase_add_test(tc, a_peek_claims_nothing);
 	tcase_add_test(tc, lapped_during_a_scan);

@@ -125,7 +125,7 @@ START_TEST(a_claim_that_has_not_begun)
 		take(i % 2, &host, &at, &t);
 		ck_assert(fp_recover_busy(&b.crew, i % 2));
 		ck_assert_int_eq(die(i % 2, FORKPOOL_ITEM_CRASHED), FP_RECOVERED_CLAIM);
-		expect_state(&at, FP_TASK_READY, 0, 0);
+		expect_state(&at, FP_TASK_READY, 0, FP_TASK_AGAIN);
 		ck_assert_uint_eq(epoch_of(&host), epoch + 1 + i);
 	}
 	ck_assert_uint_eq(fp_load_rlx(&fp_task_ext(at.task)->attempts), 0);
@@ -166,7 +166,7 @@ START_TEST(a_task_with_retries)
 		ck_assert_int_eq(die(i % WORKERS, FORKPOOL_ITEM_CRASHED), FP_RECOVERED_ITEM);
 		ck_assert_uint_eq(fp_load_rlx(&fp_task_ext(at.task)->attempts), i);
 		if (i < 4)
-			expect_state(&at, FP_TASK_READY, 0, 0);
+			expect_state(&at, FP_TASK_READY, 0, FP_TASK_AGAIN);
 	}
 	expect_state(&at, FP_TASK_DONE, FORKPOOL_ITEM_CRASHED, PID);
 }
@@ -210,7 +210,7 @@ START_TEST(who_waits_is_told)
 	fp_store_rlx(&frame->span, fp_intent_of_task(at.gen, at.number));
 	die(0, FORKPOOL_ITEM_CRASHED);
 	ck_assert_uint_eq(fp_load_rlx(&b.seg->ctl->done), done + 2);
-	expect_state(&next, FP_TASK_READY, 0, 0);
+	expect_state(&next, FP_TASK_READY, 0, FP_TASK_AGAIN);
 	/* Stopped there: told as well, and not taken away. */
 	take(1, &host, &next, &t);
 	fp_store_rlx(&hands[1].r.claimer.frame->span, fp_intent_of_task(at.gen, at.number));
@@ -250,7 +250,7 @@ START_TEST(children_of_the_dead)
 	take(2, &crew, &child[1], &theirs);
 	begin(2);
 	ck_assert_int_eq(die(0, FORKPOOL_ITEM_CRASHED), FP_RECOVERED_ITEM);
-	expect_state(&at, FP_TASK_READY, 0, 0);
+	expect_state(&at, FP_TASK_READY, 0, FP_TASK_AGAIN);
 	expect_state(&child[0], FP_TASK_DONE, FORKPOOL_ITEM_OK, 1001);
 	expect_state(&child[1], FP_TASK_RUN, 0, 2);
 	ck_assert_uint_eq(fp_load_rlx(&child[1].task->asks) & FP_ASK_CANCEL, FP_ASK_CANCEL);
@@ -305,7 +305,7 @@ START_TEST(a_child_with_memory_of_the_dead)
 	ck_assert_uint_eq(fp_load_rlx(&fp_task_ext(at.task)->attempts), 0);
 	fp_take_run(&hands[2].r, &theirs);
 	ck_assert_int_eq(die(0, FORKPOOL_ITEM_CRASHED), FP_RECOVERED_ITEM);
-	expect_state(&at, FP_TASK_READY, 0, 0);
+	expect_state(&at, FP_TASK_READY, 0, FP_TASK_AGAIN);
 	hand_run(&hands[1], &host);
 }
 END_TEST
@@ -335,7 +335,7 @@ START_TEST(frames_above)
 	ck_assert_int_eq(die(0, FORKPOOL_ITEM_CRASHED), FP_RECOVERED_ITEM);
 	expect_state(&at, FP_TASK_DONE, FORKPOOL_ITEM_CRASHED, PID);
 	if (_i)
-		expect_state(&others, FP_TASK_READY, 0, 0);
+		expect_state(&others, FP_TASK_READY, 0, FP_TASK_AGAIN);
 	ck_assert_int_eq(fp_task_state(fp_load_sc(&own.task->word)), FP_TASK_DONE);
 	line_close(&theirs);
 }
