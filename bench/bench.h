@@ -258,6 +258,9 @@ int bench_options_parse(int argc, char **argv);
 /* The numbers of workers that TEXT names, with USABLE CPUs: how many, or a negative error. */
 int bench_sweep_parse(const char *text, unsigned usable, unsigned sweep[BENCH_SWEEP_MAX]);
 
+/* A number from 1 to MOST, else an error that has been told. */
+int bench_number_parse(const char *text, unsigned most, unsigned *ret);
+
 /* Whether a comma list names NAME. */
 int bench_listed(const char *list, const char *name);
 

@@ -231,11 +231,11 @@ void bench_json_table(const struct bench_table *t)
 static void context_put(FILE *f)
 {
 	const struct bench_machine *m = &bench_machine;
-	char program[256] = "", pages[192];
+	char program[256] = "", pages[96];
 
 	if (readlink("/proc/self/exe", program, sizeof(program) - 1) < 0)
 		program[0] = '\0';
-	snprintf(pages, sizeof(pages), "private %s, shared %s", m->private_pages,
+	snprintf(pages, sizeof(pages), "private %.31s, shared %.31s", m->private_pages,
 		 m->shared_pages);
 	fprintf(f, "{\n\"context\": {\n");
 	text_put(f, "date", m->date);

@@ -11,7 +11,6 @@
 #define ROUNDS		10
 #define ROUNDS_QUICK	3
 #define ROUNDS_SMOKE	2
-#define WORKERS_MAX	1024
 
 /* Options without a letter. */
 enum { OPTION_LIFE = 256, OPTION_DIRTY, OPTION_SMOKE, OPTION_PIN, OPTION_HTML, OPTION_COMPARE };
@@ -64,20 +63,6 @@ static const char usage[] =
 "  run --quick --workloads w1,w2 --workers sweep\n"
 "  run --json new.json --compare old.json --html new.html\n";
 
-int bench_listed(const char *list, const char *name)
-{
-	size_t len = strlen(name);
-
-	while (list) {
-		if (!strncmp(list, name, len) && (!list[len] || list[len] == ','))
-			return 1;
-		list = strchr(list, ',');
-		if (list)
-			list++;
-	}
-	return 0;
-}
-
 /* ---- Names ----------------------------------------------------------------------------- */
 
 static int peer_known(const char *name)
@@ -120,81 +105,7 @@ static int names_check(const char *list, const char *kind, int (*known)(const ch
 	return err;
 }
 
-/* ---- Numbers ----------------------------------------------------------------------------- */
-
-static int number_parse(const char *text, unsigned most, unsigned *ret)
-{
-	unsigned long value;
-	char *end;
-
-	errno = 0;
-	value = strtoul(text, &end, 10);
-	if (end == text || *end || errno || !value || value > most) {
-		fprintf(stderr, "'%s' is not a number from 1 to %u\n", text, most);
-		return -EINVAL;
-	}
-	*ret = (unsigned)value;
-	return 0;
-}
-
-struct sweep {
-	unsigned *workers;
-	unsigned count;
-};
-
-/* The same number of workers twice would be two tables of one name. */
-static int sweep_add(struct sweep *s, unsigned workers)
-{
-	unsigned i;
-
-	for (i = 0; i < s->count; i++)
-		if (s->workers[i] == workers)
-			return 0;
-	if (s->count == BENCH_SWEEP_MAX) {
-		fprintf(stderr, "more than %d numbers of workers\n", BENCH_SWEEP_MAX);
-		return -EINVAL;
-	}
-	s->workers[s->count++] = workers;
-	return 0;
-}
-
-/* The powers of two below the CPUs, the CPUs, and one point beyond. */
-static int sweep_fill(struct sweep *s, unsigned usable)
-{
-	unsigned workers;
-	int err = 0;
-
-	for (workers = 1; workers < usable && !err; workers *= 2)
-		err = sweep_add(s, workers);
-	if (!err)
-		err = sweep_add(s, usable);
-	return err ? err : sweep_add(s, 2 * usable);
-}
-
-static int sweep_word(struct sweep *s, const char *word, unsigned usable)
-{
-	unsigned workers;
-	int err;
-
-	if (!strcmp(word, "max"))
-		return sweep_add(s, usable);
-	if (!strcmp(word, "sweep"))
-		return sweep_fill(s, usable);
-	err = number_parse(word, WORKERS_MAX, &workers);
-	return err ? err : sweep_add(s, workers);
-}
-
-int bench_sweep_parse(const char *text, unsigned usable, unsigned workers[BENCH_SWEEP_MAX])
-{
-	char *copy = strdup(text), *rest = copy, *word;
-	struct sweep s = { workers, 0 };
-	int err = copy ? 0 : -ENOMEM;
-
-	while (!err && (word = strsep(&rest, ",")))
-		err = sweep_word(&s, word, usable);
-	free(copy);
-	return err ? err : (int)s.count;
-}
+/* ---- Options ------------------------------------------------------------------------------- */
 
 static int workers_take(const char *text)
 {
@@ -205,8 +116,6 @@ static int workers_take(const char *text)
 	bench_opt.sweep_count = (unsigned)count;
 	return 0;
 }
-
-/* ---- Options ------------------------------------------------------------------------------- */
 
 /* Options that are but a switch. */
 static int switch_take(int option)
@@ -249,7 +158,7 @@ static int option_take(int option)
 	case 'n':
 		return workers_take(optarg);
 	case 'r':
-		return number_parse(optarg, BENCH_ROUNDS_MAX, &bench_opt.rounds);
+		return bench_number_parse(optarg, BENCH_ROUNDS_MAX, &bench_opt.rounds);
 	case 'j':
 		bench_opt.json = optarg;
 		return 0;

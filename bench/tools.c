@@ -150,12 +150,14 @@ static int compare_run(const char *json)
 
 int bench_tools_run(void)
 {
-	char temporary[] = "/tmp/forkpool-bench-XXXXXX.json";
-	const char *json = bench_opt.json;
+	const char *json = bench_opt.json, *folder = getenv("TMPDIR");
+	char temporary[PATH_MAX];
 	int fd = -1, status = EXIT_SUCCESS, compared = EXIT_SUCCESS;
 
 	if (!bench_opt.html && !bench_opt.compare)
 		return EXIT_SUCCESS;
+	snprintf(temporary, sizeof(temporary), "%s/forkpool-bench-XXXXXX.json",
+		 folder ? folder : "/tmp");
 	if (!json) {
 		fd = mkstemps(temporary, strlen(".json"));
 		if (fd < 0 || bench_json_save(json = temporary)) {
