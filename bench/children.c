@@ -23,11 +23,16 @@ static int ended_by;
 
 void bench_children_setup(void)
 {
+	static const int ends[] = { SIGINT, SIGTERM, SIGHUP };
+	struct sigaction now;
+	unsigned i;
+
 	sigemptyset(&waited);
-	sigaddset(&waited, SIGINT);
-	sigaddset(&waited, SIGTERM);
-	sigaddset(&waited, SIGHUP);
 	sigaddset(&waited, SIGCHLD);
+	/* What is ignored stays so: nohup means it. */
+	for (i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		if (!sigaction(ends[i], NULL, &now) && now.sa_handler != SIG_IGN)
+			sigaddset(&waited, ends[i]);
 	sigprocmask(SIG_BLOCK, &waited, &before);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 }

@@ -15,7 +15,8 @@ static void cell_print(int width, const char *format, double value)
 		snprintf(text, sizeof(text), format, value);
 	else
 		snprintf(text, sizeof(text), "-");
-	printf("%*s", width, text);
+	/* One that is too wide still stands apart. */
+	printf(" %*s", width - 1, text);
 }
 
 /* Ratios are near 1, most of them. */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -91,23 +92,32 @@ static int compare_check(void)
 	return 0;
 }
 
-static int json_check(const char *path)
+/* Whether PATH can be replaced by a new file, or written to where it is a device. */
+static int output_check(const char *path)
 {
-	FILE *file = fopen(path, "ae");
+	const char *slash = strrchr(path, '/');
+	char folder[PATH_MAX] = ".";
+	struct stat there;
+	int err;
 
-	/* An empty file is left there; it is replaced at the end. */
-	if (file)
-		return fclose(file);
-	fprintf(stderr, "%s: %s\n", path, strerror(errno));
-	return -EACCES;
+	if (!stat(path, &there) && !S_ISREG(there.st_mode)) {
+		err = access(path, W_OK);
+	} else {
+		if (slash)
+			snprintf(folder, sizeof(folder), "%.*s", (int)(slash - path + 1), path);
+		err = access(folder, W_OK);
+	}
+	if (err)
+		fprintf(stderr, "%s: %s\n", path, strerror(errno));
+	return err;
 }
 
 int bench_tools_check(void)
 {
-	int err = bench_opt.json ? json_check(bench_opt.json) : 0;
+	int err = bench_opt.json ? output_check(bench_opt.json) : 0;
 
 	if (!err && bench_opt.html)
-		err = page_check();
+		err = output_check(bench_opt.html) ? -EACCES : page_check();
 	if (!err && bench_opt.compare)
 		err = compare_check();
 	return err;
