@@ -19,11 +19,10 @@
 
 #include "bench.h"
 
-/* A window is at least so long, in ns of all CPUs together. */
-#define WINDOW		INT64_C(600000000)
-/* Samples are noisy when others had more than this share, and more than this many ns. */
+/* A window is at least so long, in ns; only the last of a table may be shorter. */
+#define WINDOW		INT64_C(300000000)
+/* Samples are noisy when others had more than this share of a window. */
 #define NOISY_SHARE	0.05
-#define NOISY_TIME	INT64_C(30000000)
 /* As many peers as rounds of 0 (the first touch) to the last. */
 #define PLACES		(BENCH_PEERS_MAX * (BENCH_ROUNDS_MAX + 1))
 
@@ -129,7 +128,7 @@ static void window_close(void)
 {
 	struct reading *a = &state.start, b;
 	int64_t whole, others;
-	double share;
+	double share, noisy;
 
 	reading_take(&b);
 	whole = capacity(a->clock, b.clock);
@@ -139,11 +138,13 @@ static void window_close(void)
 	others += b.stolen - a->stolen;
 	others += capacity(a->throttled, b.throttled);
 	share = whole > 0 ? (double)others / (double)whole : 0;
+	/* In a window that is too short a tick would be much. */
+	noisy = NOISY_SHARE * (double)(whole > capacity(0, WINDOW) ? whole : capacity(0, WINDOW));
 	for (; state.pending < state.count; state.pending++) {
 		struct sample *s = &state.sample[state.pending];
 
 		s->share = share > 1 ? 1 : (float)share;
-		s->noisy = share > NOISY_SHARE && others > NOISY_TIME;
+		s->noisy = (double)others > noisy;
 	}
 	*a = b;
 }
@@ -154,7 +155,7 @@ void bench_noise_sample(const char *peer, unsigned round)
 		reading_take(&state.start);
 		state.open = 1;
 		state.count = state.pending = 0;
-	} else if (capacity(state.start.clock, bench_clock()) >= WINDOW) {
+	} else if (bench_clock() - state.start.clock >= WINDOW) {
 		window_close();
 	}
 	if (state.count < PLACES)
