@@ -105,15 +105,17 @@ static int children_wait(pid_t pid, int *status)
 	return 1;
 }
 
-/* Whatever is left below this process. */
+/* Whatever is left below this process: first as its owner would wish, then anyway. */
 static void children_end(void)
 {
 	int status;
 
 	if (children_wait(0, &status))
 		return;
-	fprintf(stderr, "processes were left behind; they are ended now\n");
-	while (bench_tree_signal(SIGKILL) && !children_wait(0, &status))
+	if (!ended_by)
+		fprintf(stderr, "processes were left behind; they are ended now\n");
+	bench_tree_signal(SIGTERM);
+	while (!children_wait(0, &status) && bench_tree_signal(SIGKILL))
 		;
 }
 
@@ -124,9 +126,7 @@ int bench_child_await(pid_t pid)
 	while (!ended_by && !children_reap(pid, &status))
 		signal_await(0);
 	if (ended_by) {
-		kill(pid, SIGTERM);
-		children_wait(pid, &status);
-		bench_tree_signal(SIGKILL);
+		bench_tree_signal(SIGTERM);
 		status = -1;
 	}
 	children_end();
