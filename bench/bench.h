@@ -245,21 +245,53 @@ struct bench_options {
 	int quick;
 	const char *life;	/* only this peer's start and stop, for bench_life_main() */
 	int dirty;
-	int json;		/* descriptor; -1 = none */
+	int smoke;		/* quick, and smaller still: results count, times don't */
+	int pin;		/* a pool of N workers gets N CPUs */
+	const char *json, *html, *compare;	/* files; NULL = none */
 };
 
 extern struct bench_options bench_opt;
 
-/* Whether a comma list names NAME; a NULL list names everything. */
+/* Returns 0 to go on, 1 when all is said, or a negative error that has been told. */
+int bench_options_parse(int argc, char **argv);
+
+/* The numbers of workers that TEXT names, with USABLE CPUs: how many, or a negative error. */
+int bench_sweep_parse(const char *text, unsigned usable, unsigned sweep[BENCH_SWEEP_MAX]);
+
+/* A number from 1 to MOST, else an error that has been told. */
+int bench_number_parse(const char *text, unsigned most, unsigned *ret);
+
+/* Whether a comma list names NAME. */
 int bench_listed(const char *list, const char *name);
+
+/* Prints the names of workloads and peers; each peer is tried, and says why it can't. */
+void bench_list_print(void);
+
+/* Peers that were not built, and why; names NULL at the end. */
+struct bench_missing {
+	const char *names, *why;
+};
+
+extern const struct bench_missing bench_missing[];
 
 /* Whether this run measures PEER in WORKLOAD. */
 int bench_chosen(const struct bench_workload *workload, const struct bench_peer *peer);
 
 unsigned bench_rounds(const struct bench_workload *workload);
 
-/* On a terminal: says on stderr what is being measured. */
+/* How many items this run has of a workload: all, or with --quick and --smoke fewer. */
+size_t bench_count(const struct bench_workload *workload);
+
+/*
+ * Says before each sample what is measured: round 0 is the first touch, sample
+ * I of a series is round I + 1.  From here to the next such call, what others do
+ * to the machine is put down to this sample; on a terminal the bar on stderr
+ * moves on.  With NULL the bar goes away.
+ */
 void bench_progress(const char *workload, const char *peer, unsigned round);
+
+/* Before a workload's process is forked: so many of so many are done. */
+void bench_progress_plan(unsigned done, unsigned all, unsigned rounds);
 
 int64_t bench_clock(void);
 void bench_sleep(int64_t ns);
@@ -271,6 +303,7 @@ struct bench_series {
 	double first;			/* with first touch; < 0 = not measured */
 	double sample[BENCH_ROUNDS_MAX];	/* the smaller the better */
 	double p99, max;		/* of all rounds together, where the table has tails */
+	double p50, p90, p999;		/* the same; 0 = not known */
 };
 
 struct bench_table {
@@ -290,10 +323,116 @@ struct bench_table {
 };
 
 void bench_table_print(const struct bench_table *table);
-void bench_machine_print(void);
-void bench_json_open(void);
-void bench_json_close(void);
+
+/* ---- Statistics --------------------------------------------------------------- */
+
+struct bench_interval {
+	double lower, upper;
+	double coverage;	/* how probable it is that the true median lies within */
+};
+
 double bench_median(const double *sample, unsigned count);
+
+/* The median distance from the median. */
+double bench_mad(const double *sample, unsigned count);
+
+/* The narrowest pair of samples around the median that covers 95 %; else least and greatest. */
+struct bench_interval bench_interval(const double *sample, unsigned count);
+
+/* A median and its interval; the median is NAN where there is none. */
+struct bench_estimate {
+	double median;
+	struct bench_interval interval;
+};
+
+/* What there is to say of one series, in the unit of its table. */
+struct bench_summary {
+	struct bench_estimate value;
+	double mad, first;			/* first NAN: not measured */
+	struct bench_estimate best, base;	/* ratios of times */
+	double efficiency;			/* NAN without a serial peer */
+};
+
+void bench_summary_make(const struct bench_table *table, const struct bench_series *series,
+			struct bench_summary *ret);
+
+/* A sample as the table shows it. */
+double bench_shown(const struct bench_table *table, double sample);
+
+/* The series of this name, or NULL; NAME may be NULL. */
+const struct bench_series *bench_series_find(const struct bench_table *table,
+					     const char *name);
+
+/* ---- JSON ---------------------------------------------------------------------- */
+
+/* Before the first workload; returns 0 or a negative error. */
+int bench_json_open(void);
+
+/* Adds a table, from the process of its workload. */
+void bench_json_table(const struct bench_table *table);
+
+/* Writes what there is so far to PATH, which is replaced at once. */
+int bench_json_save(const char *path);
+
+/* ---- The machine ------------------------------------------------------------------ */
+
+struct bench_machine {
+	char model[128], kernel[160], host[72], date[48], cgroup[128];
+	char private_pages[32], shared_pages[32];
+	double mhz, load[3];
+	long cpus;
+	unsigned usable;
+};
+
+void bench_machine_read(struct bench_machine *ret);
+void bench_machine_print(const struct bench_machine *machine);
+
+/* What the compiler calls itself, and the commit this was built from. */
+const char *bench_compiler(void);
+const char *bench_commit(void);
+
+/* The machine as it was at the start. */
+extern struct bench_machine bench_machine;
+
+/* ---- What others do to it ----------------------------------------------------------- */
+
+struct bench_noise {
+	double others;		/* the share of our CPUs that others had, 0 to 1 */
+	unsigned noisy, samples;
+};
+
+/* A sample of PEER begins. */
+void bench_noise_sample(const char *peer, unsigned round);
+
+/* The last sample of a table has ended. */
+void bench_noise_close(void);
+
+/* Of the samples of one series, or of all of them if SERIES is NULL. */
+struct bench_noise bench_noise_find(const struct bench_table *table,
+				    const struct bench_series *series);
+
+/* More than half of the samples are noisy: the medians are, too. */
+int bench_noise_rules(const struct bench_noise *noise);
+
+/* ns from one CPU to another and back for a cache line, at that end; 0 = there is no other. */
+double bench_noise_line(void);
+
+/* The CPUs that the runner was given, as they were before any pinning. */
+void bench_cpus_save(void);
+
+/* With --pin: this process and all below it get COUNT of these, or all if they are fewer. */
+int bench_cpus_pin(unsigned count);
+
+/* ---- Programs around it --------------------------------------------------------------- */
+
+/* The path of a file beside the program, one folder up, or in the source; or an error. */
+int bench_file_find(const char *name, char *ret, size_t size);
+
+/* Whether --html and --compare can be done; says what is missing. */
+int bench_tools_check(void);
+
+/* The page and the comparison; returns an exit status. */
+int bench_tools_run(void);
 
 /* ---- Processes --------------------------------------------------------------- */
 
@@ -310,8 +449,31 @@ int64_t bench_switches(void);
  */
 int bench_place_apart(void);
 
-/* CPU time that the whole machine has spent so far, ns. */
-int64_t bench_machine_busy(void);
+/* CPU time that this process and all below it have spent so far, those that ended too, ns. */
+int64_t bench_tree_busy(void);
+
+/* Sends a signal to all below this process; returns how many there were. */
+unsigned bench_tree_signal(int signal);
+
+/* ---- Children ------------------------------------------------------------------------ */
+
+/* Before the first fork: from here on, signals that end the run are waited for. */
+void bench_children_setup(void);
+
+/* Forks; in the child signals are as they were, and it dies with this process. */
+pid_t bench_child_fork(void);
+
+/*
+ * Waits for a child, then for all that it left behind, which are killed if they
+ * stay.  Returns its wait status, or -1 when a signal has ended the run.
+ */
+int bench_child_await(pid_t pid);
+
+/* The signal that has ended the run, or 0. */
+int bench_children_signal(void);
+
+/* Ends this process as that signal would have. */
+void bench_children_die(void);
 
 #ifdef __cplusplus
 }

@@ -178,11 +178,14 @@ static int case_run(const struct bench_workload *workload, struct forkpool *pool
 		    struct heap_work *w, unsigned workers)
 {
 	struct bench_table *t = calloc(1, sizeof(*t));
+	char name[64];
 	int err;
 
 	if (!t)
 		return -1;
-	t->name = workload->name;
+	snprintf(name, sizeof(name), "%s-%s%zu%s", workload->name, w->batch == 1 ? "" : "batch-",
+		 w->size, w->crowd ? "-crowd" : "");
+	t->name = name;
 	t->unit = "ns/pair";
 	t->base = peers[MALLOC].name;
 	t->workers = workers;

@@ -265,6 +265,7 @@ static int idle_watch(const struct bench_workload *w, struct bench_series *serie
 		      unsigned workers)
 {
 	const struct bench_peer *peer = series->peer;
+	const int64_t div = bench_opt.smoke ? 100 : 1;
 	int64_t before;
 	void *pool;
 	int err;
@@ -274,9 +275,9 @@ static int idle_watch(const struct bench_workload *w, struct bench_series *serie
 	if (!pool)
 		return -1;
 	err = pool_greet(peer, pool, workers);
-	bench_sleep(CALM_TIME);
+	bench_sleep(CALM_TIME / div);
 	before = bench_switches();
-	bench_sleep(IDLE_TIME);
+	bench_sleep(IDLE_TIME / div);
 	series->first = -1;
 	series->sample[0] = (double)(bench_switches() - before);
 	peer->stop(pool);

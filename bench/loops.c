@@ -38,11 +38,6 @@ struct contest {
 	char *in, *answer;		/* private memory; in is for all peers that need no other */
 };
 
-static size_t items_count(const struct bench_workload *w)
-{
-	return bench_opt.quick ? w->count / w->quick_div : w->count;
-}
-
 static void table_setup(struct bench_table *t, const struct bench_workload *w,
 			unsigned workers, size_t items)
 {
@@ -252,7 +247,7 @@ int bench_loop_run(const struct bench_workload *workload, unsigned workers)
 	if (!c)
 		return -ENOMEM;
 	c->workload = workload;
-	c->items = items_count(workload);
+	c->items = bench_count(workload);
 	table_setup(&c->table, workload, workers, c->items);
 	err = contest_start(c);
 	if (!err)

@@ -3,9 +3,12 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bench.h"
@@ -13,6 +16,7 @@
 struct process {
 	pid_t pid, parent;
 	int ours;			/* below this process */
+	int64_t reaped;			/* CPU time of children that it has waited for, ns */
 	char name[32];
 };
 
@@ -24,6 +28,7 @@ struct processes {
 static int process_read(pid_t pid, struct process *ret)
 {
 	char path[64], line[512];
+	long long user, system;
 	char *open, *close;
 	FILE *file;
 	int ok;
@@ -42,7 +47,11 @@ static int process_read(pid_t pid, struct process *ret)
 	*close = '\0';
 	*ret = (struct process){ .pid = pid };
 	snprintf(ret->name, sizeof(ret->name), "%s", open + 1);
-	return sscanf(close + 1, " %*c %d", &ret->parent) == 1 ? 0 : -1;
+	if (sscanf(close + 1, " %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %lld %lld",
+		   &ret->parent, &user, &system) != 3)
+		return -1;
+	ret->reaped = (user + system) * (1000000000 / sysconf(_SC_CLK_TCK));
+	return 0;
 }
 
 static void process_add(struct processes *p, const struct process *one)
@@ -255,19 +264,52 @@ int bench_place_apart(void)
 	return 0;
 }
 
-int64_t bench_machine_busy(void)
-{
-	unsigned long long user, nice, system, idle, wait, irq, softirq, steal;
-	int64_t tick = 1000000000 / sysconf(_SC_CLK_TCK);
-	FILE *file = fopen("/proc/stat", "re");
-	int n = 0;
+/* ---- All of them --------------------------------------------------------------------- */
 
-	if (file) {
-		n = fscanf(file, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &user, &nice,
-			   &system, &idle, &wait, &irq, &softirq, &steal);
-		fclose(file);
-	}
-	if (n != 8)
+/* CPU time of a process that still runs, ns; 0 when it has gone. */
+static int64_t process_busy(pid_t pid)
+{
+	struct timespec t;
+	clockid_t clock;
+
+	if (clock_getcpuclockid(pid, &clock) || clock_gettime(clock, &t))
 		return 0;
-	return (int64_t)(user + nice + system + irq + softirq + steal) * tick;
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static int64_t usage_busy(int who)
+{
+	struct rusage use;
+
+	getrusage(who, &use);
+	return (int64_t)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) * 1000000000 +
+	       (int64_t)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) * 1000;
+}
+
+int64_t bench_tree_busy(void)
+{
+	int64_t sum = usage_busy(RUSAGE_SELF) + usage_busy(RUSAGE_CHILDREN);
+	struct processes p;
+	size_t i;
+
+	processes_read(&p);
+	for (i = 0; i < p.count; i++)
+		if (p.list[i].ours)
+			sum += process_busy(p.list[i].pid) + p.list[i].reaped;
+	free(p.list);
+	return sum;
+}
+
+unsigned bench_tree_signal(int signal)
+{
+	struct processes p;
+	unsigned count = 0;
+	size_t i;
+
+	processes_read(&p);
+	for (i = 0; i < p.count; i++)
+		if (p.list[i].ours && !kill(p.list[i].pid, signal))
+			count++;
+	free(p.list);
+	return count;
 }

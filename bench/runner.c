@@ -1,27 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* The command line, and the run of workload after workload. */
+/* The run of workload after workload, and the peers that this program was built with. */
 #include <errno.h>
-#include <fcntl.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "bench.h"
 
-#define ROUNDS		10
-#define ROUNDS_QUICK	3
-
-/* Options without a letter. */
-enum { OPTION_LIFE = 256, OPTION_DIRTY };
-
-struct bench_options bench_opt = { .json = -1 };
+/* Runs of workloads, one for each number of workers. */
+#define RUNS_MAX	1024
+/* --smoke has so many times fewer items than --quick. */
+#define SMOKE_DIV	10
 
 const struct bench_peer *const bench_peers[] = {
 	&bench_serial,
@@ -72,21 +64,16 @@ const struct bench_task_peer *const bench_task_peers[] = {
 _Static_assert(sizeof(bench_task_peers) / sizeof(bench_task_peers[0]) <= BENCH_PEERS_MAX,
 	       "a table has a series for every peer");
 
-static const char usage[] =
-"usage: run [option ...]\n"
-"  -w, --workloads LIST  which, comma-separated (default: all that need no request)\n"
-"  -p, --peers LIST      which (default: all)\n"
-"  -n, --workers LIST    numbers of workers (default: the CPUs; w4: 1 and 2;\n"
-"                        w4-threads: 2; w5: 1; w7: 2 and 8)\n"
-"  -r, --rounds N        rounds (default 10, quick 3; w8 at most 3)\n"
-"  -q, --quick           fewer items and rounds\n"
-"  -j, --json FILE       every sample as JSON, too\n"
-"      --life PEER       only this peer's start and stop, as plain numbers (ns, ns,\n"
-"                        bytes of PSS for each worker): what w7 runs in each round\n"
-"      --dirty           with --life: beside 1 GiB of dirty memory\n"
-"  -l, --list            names of workloads and peers\n"
-"  -h, --help            this text\n"
-"Exits with 1 when a result was wrong or a pool did not start.\n";
+/* Why others are not among them. */
+const struct bench_missing bench_missing[] = {
+#ifndef BENCH_OMP
+	{ "omp-*", "configure found no OpenMP in the C compiler" },
+#endif
+#ifndef BENCH_TBB
+	{ "tbb, tbb-*", "configure found no oneTBB, or no C++ compiler (Debian: libtbb-dev)" },
+#endif
+	{ NULL, NULL },
+};
 
 /* ---- What the other files ask ------------------------------------------------------- */
 
@@ -107,20 +94,6 @@ void bench_sleep(int64_t ns)
 		;
 }
 
-int bench_listed(const char *list, const char *name)
-{
-	size_t len = strlen(name);
-
-	while (list) {
-		if (!strncmp(list, name, len) && (!list[len] || list[len] == ','))
-			return 1;
-		list = strchr(list, ',');
-		if (list)
-			list++;
-	}
-	return 0;
-}
-
 int bench_chosen(const struct bench_workload *w, const struct bench_peer *peer)
 {
 	if (peer->flags & BENCH_NESTED && !w->nested)
@@ -136,77 +109,44 @@ unsigned bench_rounds(const struct bench_workload *w)
 								 : bench_opt.rounds;
 }
 
-void bench_progress(const char *workload, const char *peer, unsigned round)
+size_t bench_count(const struct bench_workload *w)
 {
-	if (!isatty(STDERR_FILENO))
-		return;
-	if (workload)
-		fprintf(stderr, "\r\033[K%s: round %u: %s", workload, round, peer);
-	else
-		fprintf(stderr, "\r\033[K");
+	size_t count = w->count, width;
+
+	if (!bench_opt.quick || !w->quick_div)
+		return count;
+	count /= w->quick_div;
+	/* Fibonacci's number can't be divided: its run function has its own. */
+	if (!bench_opt.smoke || count <= SMOKE_DIV)
+		return count;
+	count /= SMOKE_DIV;
+	width = bench_width(count);
+	return w->nested ? width * width * width : count;
 }
 
-/* ---- The run --------------------------------------------------------------------------- */
+/* ---- The plan --------------------------------------------------------------------------- */
+
+static struct {
+	const struct bench_workload *workload;
+	unsigned workers;
+} plan[RUNS_MAX];
+
+static unsigned plan_count;
 
 static int workload_chosen(const struct bench_workload *w)
 {
-	if (!bench_opt.workloads)
+	const char *list = bench_opt.workloads;
+
+	if (!list)
 		return !w->on_request;
-	return bench_listed(bench_opt.workloads, w->name) ||
-	       (w->group && bench_listed(bench_opt.workloads, w->group));
+	return bench_listed(list, "all") || (bench_listed(list, "default") && !w->on_request) ||
+	       bench_listed(list, w->name) || (w->group && bench_listed(list, w->group));
 }
 
-static void workload_child(const struct bench_workload *w, unsigned workers, pid_t parent)
+static void workload_plan(const struct bench_workload *w)
 {
-	int err;
-
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
-		_exit(1);
-	err = w->run ? w->run(w, workers) : bench_loop_run(w, workers);
-	exit(err ? EXIT_FAILURE : EXIT_SUCCESS);
-}
-
-/* CPU time of all this process has waited for, ns. */
-static int64_t children_busy(void)
-{
-	struct rusage use;
-
-	getrusage(RUSAGE_CHILDREN, &use);
-	return (int64_t)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) * 1000000000 +
-	       (int64_t)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) * 1000;
-}
-
-/* In a process of its own.  Says how much of the machine was not the runner's. */
-static int workload_run(const struct bench_workload *w, unsigned workers)
-{
-	int64_t start = bench_clock(), busy = bench_machine_busy(), own = children_busy();
-	int64_t whole, others;
-	pid_t parent = getpid(), pid;
-	int status = -1;
-
-	fflush(stdout);
-	pid = fork();
-	if (!pid)
-		workload_child(w, workers, parent);
-	if (pid < 0 || waitpid(pid, &status, 0) != pid || status) {
-		fprintf(stderr, "%s with %u workers failed\n", w->name, workers);
-		return -1;
-	}
-	whole = (bench_clock() - start) * sysconf(_SC_NPROCESSORS_ONLN);
-	others = bench_machine_busy() - busy - (children_busy() - own);
-	printf("  (%.0f s; others had %.1f %% of the machine)\n",
-	       (double)(bench_clock() - start) / 1e9,
-	       others > 0 ? 100.0 * (double)others / (double)whole : 0.0);
-	return 0;
-}
-
-static int workload_sweep(const struct bench_workload *w)
-{
-	unsigned usable = forkpool_cpu_count();
-	const unsigned *sweep = &usable;
+	const unsigned *sweep = &bench_machine.usable;
 	unsigned count = 1, i;
-	int err = 0;
 
 	if (w->workers) {
 		sweep = &w->workers;
@@ -217,198 +157,115 @@ static int workload_sweep(const struct bench_workload *w)
 		sweep = w->sweep;
 		count = w->sweep[1] ? 2 : 1;
 	}
-	for (i = 0; i < count; i++)
-		err |= workload_run(w, sweep[i]);
-	return err;
-}
-
-/* ---- The command line --------------------------------------------------------------------- */
-
-static void names_print(void)
-{
-	const struct bench_workload *w;
-	unsigned i;
-
-	printf("workloads:\n");
-	for (w = bench_workloads; w->name; w++)
-		printf("  %-14s%s%s\n", w->name, w->title,
-		       w->on_request ? " (on request)" : "");
-	printf("peers:\n");
-	for (i = 0; bench_peers[i]; i++)
-		printf("  %s\n", bench_peers[i]->name);
-	printf("peers for single tasks (w4, w5, fib):\n");
-	for (i = 0; bench_task_peers[i]; i++)
-		printf("  %s\n", bench_task_peers[i]->peer.name);
-}
-
-static int name_known(const char *name, int peers)
-{
-	const struct bench_workload *w;
-	unsigned i;
-
-	if (peers) {
-		for (i = 0; bench_peers[i]; i++)
-			if (!strcmp(bench_peers[i]->name, name))
-				return 1;
-		for (i = 0; bench_task_peers[i]; i++)
-			if (!strcmp(bench_task_peers[i]->peer.name, name))
-				return 1;
-		return 0;
+	for (i = 0; i < count && plan_count < RUNS_MAX; i++) {
+		plan[plan_count].workload = w;
+		plan[plan_count++].workers = sweep[i];
 	}
-	for (w = bench_workloads; w->name; w++)
-		if (!strcmp(w->name, name) || (w->group && !strcmp(w->group, name)))
-			return 1;
-	return 0;
 }
 
-/* A misspelt name must not look like a run that went well. */
-static int names_check(const char *list, int peers)
+/* ---- The run --------------------------------------------------------------------------- */
+
+static void workload_child(const struct bench_workload *w, unsigned workers)
 {
-	char *copy = strdup(list), *rest = copy, *name;
-	int err = copy ? 0 : -ENOMEM;
-
-	while (!err && (name = strsep(&rest, ",")))
-		if (!name_known(name, peers)) {
-			fprintf(stderr, "no %s is called '%s'; see --list\n",
-				peers ? "peer" : "workload", name);
-			err = -EINVAL;
-		}
-	free(copy);
-	return err;
-}
-
-static int number_parse(const char *text, char **end, unsigned most, unsigned *ret)
-{
-	unsigned long value;
-
-	errno = 0;
-	value = strtoul(text, end, 10);
-	if (*end == text || errno || !value || value > most) {
-		fprintf(stderr, "'%s' is not a number from 1 to %u\n", text, most);
-		return -EINVAL;
-	}
-	*ret = (unsigned)value;
-	return 0;
-}
-
-static int sweep_parse(const char *text)
-{
-	char *end;
 	int err;
 
-	for (;;) {
-		if (bench_opt.sweep_count == BENCH_SWEEP_MAX)
-			return -EINVAL;
-		err = number_parse(text, &end, 1024,
-				   &bench_opt.sweep[bench_opt.sweep_count++]);
-		if (err || *end != ',')
-			return err ? err : *end ? -EINVAL : 0;
-		text = end + 1;
-	}
+	/* A pool that has the caller for one of its workers gets no less for that. */
+	if (bench_opt.pin && bench_cpus_pin(workers + w->submitters))
+		perror("--pin");
+	err = w->run ? w->run(w, workers) : bench_loop_run(w, workers);
+	exit(err ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 
-static int rounds_parse(const char *text)
+/* In a process of its own. */
+static int workload_run(const struct bench_workload *w, unsigned workers)
 {
-	char *end;
-	int err = number_parse(text, &end, BENCH_ROUNDS_MAX, &bench_opt.rounds);
+	pid_t pid = bench_child_fork();
+	int status;
 
-	return err ? err : *end ? -EINVAL : 0;
-}
-
-static int json_open(const char *path)
-{
-	bench_opt.json = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-	if (bench_opt.json >= 0)
+	if (!pid)
+		workload_child(w, workers);
+	status = pid < 0 ? -1 : bench_child_await(pid);
+	bench_progress(NULL, NULL, 0);
+	if (bench_children_signal())
+		return -EINTR;
+	if (!status)
 		return 0;
-	fprintf(stderr, "%s: %s\n", path, strerror(errno));
+	if (WIFSIGNALED(status))
+		fprintf(stderr, "%s with %u workers: %s\n", w->name, workers,
+			strsignal(WTERMSIG(status)));
+	fprintf(stderr, "%s with %u workers failed\n", w->name, workers);
 	return -1;
 }
 
-/* Returns 0 to go on, 1 when all is said, or a negative error. */
-static int option_take(int option)
+static int plan_run(void)
 {
-	switch (option) {
-	case 'w':
-		bench_opt.workloads = optarg;
-		return names_check(optarg, 0);
-	case 'p':
-		bench_opt.peers = optarg;
-		return names_check(optarg, 1);
-	case 'n':
-		return sweep_parse(optarg);
-	case 'r':
-		return rounds_parse(optarg);
-	case 'q':
-		bench_opt.quick = 1;
-		return 0;
-	case 'j':
-		return json_open(optarg);
-	case OPTION_LIFE:
-		bench_opt.life = optarg;
-		return names_check(optarg, 1);
-	case OPTION_DIRTY:
-		bench_opt.dirty = 1;
-		return 0;
-	case 'l':
-		names_print();
-		return 1;
-	case 'h':
-		fputs(usage, stdout);
-		return 1;
-	default:
-		return -EINVAL;
+	const struct bench_workload *w;
+	unsigned i;
+	int err = 0;
+
+	for (w = bench_workloads; w->name; w++)
+		if (workload_chosen(w))
+			workload_plan(w);
+	for (i = 0; i < plan_count && !bench_children_signal(); i++) {
+		bench_progress_plan(i, plan_count, bench_rounds(plan[i].workload));
+		err |= workload_run(plan[i].workload, plan[i].workers);
 	}
+	return err;
 }
 
-static int options_parse(int argc, char **argv)
+/* What was asked for beside the tables, even if the run was cut short; returns an exit status. */
+static int results_save(void)
 {
-	static const struct option known[] = {
-		{ "workloads", required_argument, NULL, 'w' },
-		{ "peers", required_argument, NULL, 'p' },
-		{ "workers", required_argument, NULL, 'n' },
-		{ "rounds", required_argument, NULL, 'r' },
-		{ "quick", no_argument, NULL, 'q' },
-		{ "json", required_argument, NULL, 'j' },
-		{ "life", required_argument, NULL, OPTION_LIFE },
-		{ "dirty", no_argument, NULL, OPTION_DIRTY },
-		{ "list", no_argument, NULL, 'l' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
-	int option, err = 0;
+	int err;
 
-	while (!err && (option = getopt_long(argc, argv, "w:p:n:r:qj:lh", known, NULL)) != -1)
-		err = option_take(option);
-	if (!err && optind < argc)
-		err = -EINVAL;
-	if (err < 0)
-		fputs(usage, stderr);
-	if (!bench_opt.rounds)
-		bench_opt.rounds = bench_opt.quick ? ROUNDS_QUICK : ROUNDS;
-	return err;
+	if (!bench_opt.json)
+		return EXIT_SUCCESS;
+	err = bench_json_save(bench_opt.json);
+	if (!err)
+		return EXIT_SUCCESS;
+	fprintf(stderr, "%s: %s\n", bench_opt.json, strerror(-err));
+	return EXIT_FAILURE;
 }
 
 static int life_run(void)
 {
 	return bench_life_main(bench_opt.life, bench_opt.sweep_count ? bench_opt.sweep[0]
 								     : forkpool_cpu_count(),
-			       bench_opt.dirty);
+			       bench_opt.dirty) ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static int bench_run(void)
+{
+	int status, err;
+
+	bench_machine_print(&bench_machine);
+	err = bench_json_open();
+	if (err) {
+		fprintf(stderr, "no memory for results: %s\n", strerror(-err));
+		return EXIT_FAILURE;
+	}
+	status = plan_run() ? EXIT_FAILURE : EXIT_SUCCESS;
+	status |= results_save();
+	if (bench_children_signal())
+		return EXIT_FAILURE;
+	err = bench_tools_run();
+	return status ? status : err;
 }
 
 int main(int argc, char **argv)
 {
-	const struct bench_workload *w;
-	int err = options_parse(argc, argv);
+	int err = bench_options_parse(argc, argv), status;
 
 	if (err)
 		return err < 0 ? 2 : EXIT_SUCCESS;
 	if (bench_opt.life)
-		return life_run() ? EXIT_FAILURE : EXIT_SUCCESS;
-	bench_machine_print();
-	bench_json_open();
-	for (w = bench_workloads; w->name; w++)
-		if (workload_chosen(w))
-			err |= workload_sweep(w);
-	bench_json_close();
-	return err ? EXIT_FAILURE : EXIT_SUCCESS;
+		return life_run();
+	bench_cpus_save();
+	bench_machine_read(&bench_machine);
+	bench_children_setup();
+	status = bench_run();
+	/* As who ended it expects. */
+	if (bench_children_signal())
+		bench_children_die();
+	return status;
 }

@@ -75,8 +75,11 @@ int task_contest_start(struct task_contest *c, const struct bench_workload *w,
 	unsigned i;
 
 	c->workload = w;
-	c->items = bench_opt.quick && w->quick_div ? w->count / w->quick_div : w->count;
+	c->items = bench_count(w);
 	t->name = w->name;
+	t->group = w->group;
+	t->x = w->x;
+	t->x_unit = w->x_unit;
 	snprintf(t->title, sizeof(t->title), "%s", w->title);
 	t->base = w->base;
 	t->workers = workers;
@@ -239,7 +242,7 @@ int bench_stream_run(const struct bench_workload *w, unsigned workers)
 		return -ENOMEM;
 	c->table.unit = "M tasks/s";
 	c->table.inverse = 1;
-	c->table.scale = (double)(bench_opt.quick ? w->count / w->quick_div : w->count) * 1e3;
+	c->table.scale = (double)bench_count(w) * 1e3;
 	err = contest_hold(c, w, workers, stream_measure);
 	free(c);
 	return err;

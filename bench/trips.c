@@ -49,10 +49,10 @@ static int ns_compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Of sorted trips, the least that PERCENT of them are not longer than. */
-static double percentile(const uint32_t *ns, size_t count, size_t percent)
+/* Of sorted trips, the least that so many in 1,000 of them are not longer than. */
+static double percentile(const uint32_t *ns, size_t count, size_t permille)
 {
-	size_t rank = (count * percent + 99) / 100;
+	size_t rank = (count * permille + 999) / 1000;
 
 	return count ? ns[rank ? rank - 1 : 0] : 0;
 }
@@ -119,7 +119,7 @@ static int trip_measure(struct task_contest *c, struct task_entry *e, unsigned r
 		return -ENOMEM;
 	memcpy(sorted, all, leg.count * sizeof(*sorted));
 	qsort(sorted, leg.count, sizeof(*sorted), ns_compare);
-	*ret = percentile(sorted, leg.count, 50);
+	*ret = percentile(sorted, leg.count, 500);
 	free(sorted);
 	if (round)
 		trips->count += leg.count;
@@ -149,8 +149,11 @@ static void tails_find(struct trip_contest *tc)
 		struct bench_series *s = tc->contest.entry[i].series;
 
 		qsort(t->ns, t->count, sizeof(*t->ns), ns_compare);
-		s->p99 = percentile(t->ns, t->count, 99);
-		s->max = percentile(t->ns, t->count, 100);
+		s->p50 = percentile(t->ns, t->count, 500);
+		s->p90 = percentile(t->ns, t->count, 900);
+		s->p99 = percentile(t->ns, t->count, 990);
+		s->p999 = percentile(t->ns, t->count, 999);
+		s->max = percentile(t->ns, t->count, 1000);
 	}
 }
 
@@ -160,7 +163,7 @@ static int trips_run(struct trip_contest *tc, const struct bench_workload *w, un
 	unsigned i;
 	int err;
 
-	c->table.unit = "us (p50)";
+	c->table.unit = "us";
 	c->table.scale = 1e-3;
 	c->table.tails = 1;
 	err = task_contest_start(c, w, workers);

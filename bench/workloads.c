@@ -226,7 +226,9 @@ static void sleep_fill(void *in, size_t count, int64_t ns)
 
 static void sleep_long_fill(void *in, size_t count)
 {
-	sleep_fill(in, count, bench_opt.quick ? BENCH_SLEEP_LONG / 10 : BENCH_SLEEP_LONG);
+	const int64_t div = bench_opt.smoke ? 100 : bench_opt.quick ? 10 : 1;
+
+	sleep_fill(in, count, BENCH_SLEEP_LONG / div);
 }
 
 static void sleep_short_fill(void *in, size_t count)
