@@ -185,7 +185,7 @@ def summary_html(results):
     if not bodies:
         return ''
     return ('<div class="scroll"><table class="glance"><thead><tr><th class="left">workload</th>'
-            '<th>workers</th><th>forkpool</th><th>95 %</th><th class="left">unit</th>'
+            '<th class="left">workers</th><th>forkpool</th><th>95 %</th><th class="left">unit</th>'
             '<th class="left">best other pool</th><th></th><th>95 %</th>'
             '<th>&times; best</th><th class="left">forkpool is</th>'
             '<th>best pipes</th></tr></thead>' + ''.join(bodies) + '</table></div>')
@@ -235,16 +235,17 @@ def table_part(entries, key, head, columns):
         return (e is None, e.time if e else 0, peer)
 
     peers = sorted(unique(e.peer for e in entries), key=rank)
-    small = '&times; best'
-    if any(e.efficiency is not None for e in entries):
-        small += '<br>efficiency'
+    small = '<br>'.join(words for words, on in (
+        ('&times; best', any(e.best_ratio is not None for e in entries)),
+        ('efficiency', any(e.efficiency is not None for e in entries))) if on)
     heads = ''.join(
-        '<th>%s%s</th><th><small>%s</small></th>' % (
+        '<th>%s%s</th>%s' % (
             text(head(next(e for e in entries if key(e) == c))),
-            tags([e for e in entries if key(e) == c]), small) for c in columns)
+            tags([e for e in entries if key(e) == c]),
+            small and '<th><small>%s</small></th>' % small) for c in columns)
     rows = ''.join('<tr%s><th>%s</th>%s</tr>' % (
         ' class="ours"' if peer == 'forkpool' else '', text(peer),
-        ''.join(cell_html(cells.get((peer, c))) for c in columns)) for peer in peers)
+        ''.join(cell_html(cells.get((peer, c)), small) for c in columns)) for peer in peers)
     unit = ' and '.join(unit_text(u) for u in unique(e.unit for e in entries))
     better = 'more is better' if entries[0].higher_is_better else 'less is better'
     return ('<div class="scroll"><table%s><caption>%s; %s</caption><thead><tr>'
@@ -252,15 +253,18 @@ def table_part(entries, key, head, columns):
                 ' class="one"' if len(columns) == 1 else '', text(unit), better, heads, rows))
 
 
-def cell_html(e):
+def cell_html(e, beside):
+    """A value, and BESIDE it, if anything is there in its table, ratio and efficiency."""
     if e is None:
-        return '<td class="value soft">&ndash;</td><td></td>'
+        return '<td class="value soft">&ndash;</td>' + ('<td></td>' if beside else '')
+    value = '<td class="value">%s%s</td>' % (figure(e.value), interval_html(e))
+    if not beside:
+        return value
     ratio = figure(e.best_ratio) if e.best_ratio is not None else ''
     if family_of(e.peer) in (SERIAL, BARE):
         ratio = ''
     efficiency = '' if e.efficiency is None else '<small>%.3f</small>' % e.efficiency
-    return '<td class="value">%s%s</td><td class="ratio">%s%s</td>' % (
-        figure(e.value), interval_html(e), ratio or '&nbsp;', efficiency)
+    return value + '<td class="ratio">%s%s</td>' % (ratio or '&nbsp;', efficiency)
 
 
 def crossings_html(rows, x_text):
@@ -272,9 +276,9 @@ def crossings_html(rows, x_text):
         ''.join('<td>%s</td>' % (text(x_text(at)) if at is not None else
                                  '<span class="soft">not reached</span>') for at in ats))
         for peer, ats in rows)
-    return ('<div class="scroll"><table><caption>The least work in an item from which on a pool '
-            'has this efficiency, between two lengths by their logarithms</caption>'
-            '<thead><tr><th class="left">efficiency</th>%s</tr></thead>'
+    return ('<p class="note">The least work in an item from which on a pool has this efficiency; '
+            'between two measured lengths by their logarithms.</p>'
+            '<div class="scroll"><table><thead><tr><th class="left">efficiency</th>%s</tr></thead>'
             '<tbody>%s</tbody></table></div>' % (heads, body))
 
 

@@ -13,6 +13,7 @@ from page_plots import (
 # More lines than these, nobody tells apart; the tables have all.
 LINES_MAX = 8
 BARS_MAX = 7
+UNIT_MAX = 8
 EFFICIENCIES = (0.9, 0.5)
 
 # dropped: peers that were measured and have no line.
@@ -93,7 +94,11 @@ def x_text(e):
     if not e.group or e.x_unit.startswith('worker'):
         return workers_text(e.workers)
     text = X_TEXTS.get(e.x_unit)
-    return text(e.x) if text else '%s %s' % (plain_text(e.x), e.x_unit)
+    if text:
+        return text(e.x)
+    # A long unit stands on the axis only.
+    unit = e.x_unit if len(e.x_unit) <= UNIT_MAX else ''
+    return ('%s %s' % (plain_text(e.x), unit)).rstrip()
 
 
 def spread(lines):

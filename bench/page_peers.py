@@ -140,6 +140,8 @@ def figure(value):
 
 def scaled(value, steps, unit):
     """VALUE with the greatest prefix of STEPS, (factor, prefix) upwards, that it reaches."""
+    if value == 0:
+        return '0'
     factor, prefix = steps[0]
     for f, p in steps:
         if abs(value) >= f * 0.9999:

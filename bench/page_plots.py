@@ -237,7 +237,7 @@ def bar_script(x, groups, styles, base, guide):
     if guide is not None:
         at = number(x.place(guide))
         script.append("set arrow from %s, graph 0 to %s, graph 1 nohead lc rgb '%s' lw 1.5 "
-                      'front' % (at, at, INK))
+                      'back' % (at, at, INK))
     return script + [bar_plot()]
 
 
