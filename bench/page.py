@@ -114,7 +114,7 @@ def noise_text(entries):
     words = '%d of %d tables noisy' % (len(noisy), len(tables))
     others = [e.others for e in tables.values() if e.others is not None]
     if others:
-        words += '; others took %.1f %% of the machine, at most %.0f %%' % (
+        words += '; others took %.1f\u00a0%% of the machine, at most %.0f\u00a0%%' % (
             100 * statistics.median(others), 100 * max(others))
     return words
 
@@ -284,11 +284,11 @@ def crossings_html(rows, x_text):
 
 # ---- Figures ---------------------------------------------------------------------------
 
-def figures_html(figures, styles, wide=False, beside=''):
+def figures_html(figures, styles, beside=''):
     if not figures:
         return ''
-    return '<div class="figures%s">%s%s</div>' % (
-        ' wide' if wide else '', ''.join(figure_html(f, styles) for f in figures), beside)
+    return '<div class="figures">%s%s</div>' % (
+        ''.join(figure_html(f, styles) for f in figures), beside)
 
 
 def figure_html(f, styles):
@@ -311,7 +311,7 @@ def speedup_section(page, charts):
         page.section('Speed-up over the pipe pool',
                      'How many times as fast as the best pool on pipes in the same run: forkpool '
                      'and the best pool of each other family. Bars to the left are slower.')
-        page.add(figures_html(figures, charts.styles, wide=True))
+        page.add(figures_html(figures, charts.styles))
 
 
 def workloads_section(page, charts):
@@ -351,8 +351,7 @@ def group_section(page, charts, group):
         if charts_of.is_sweep(entries):
             sweep_part(page, charts, group, x_title, entries)
         else:
-            bars = charts_of.group_bars(charts, title, entries)
-            page.add(figures_html(bars, charts.styles, wide=True))
+            page.add(figures_html(charts_of.group_bars(charts, entries), charts.styles))
             for name in unique(e.workload for e in entries):
                 here = [e for e in entries if e.workload == name]
                 page.add(table_html(here, lambda e: e.workers,
@@ -420,7 +419,7 @@ def arguments():
                         help='the main figures as one picture on a ground of its own')
     parser.add_argument('input', metavar='IN.json')
     parser.add_argument('output', metavar='OUT.html', nargs='?')
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     if not args.output and not args.picture:
         parser.error('neither OUT.html nor --picture')
     return args

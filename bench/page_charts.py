@@ -8,12 +8,14 @@ from page_peers import (
     BARE, COMPARED, OURS, SERIAL, bytes_text, family_of, figure, is_rival, mib_text, peers_choose,
     plain_text, rate_of, rate_text, speed_key, time_of, time_text, unit_split, unit_text)
 from page_plots import (
-    Bar, Guide, Line, Point, axis_linear, axis_log, axis_names, axis_points, bar_svg, line_svg)
+    Bar, Guide, Line, Point, axis_linear, axis_log, axis_names, axis_points, bar_room, bar_svg,
+    line_svg)
 
 # More lines than these, nobody tells apart; the tables have all.
 LINES_MAX = 8
 BARS_MAX = 7
 UNIT_MAX = 8
+LABEL_MAX = 26
 EFFICIENCIES = (0.9, 0.5)
 
 # dropped: peers that were measured and have no line.
@@ -21,6 +23,11 @@ Figure = collections.namedtuple('Figure', 'svg title note peers dropped')
 
 X_TEXTS = {'ns': time_text, 'bytes': bytes_text, 'B': bytes_text, 'MiB': mib_text,
            'KiB': lambda v: bytes_text(v * 1024)}
+
+
+def label_text(peer):
+    """PEER beside its bar, where there is little room."""
+    return peer if len(peer) <= LABEL_MAX else peer[:LABEL_MAX] + '\u2026'
 
 
 class Charts:
@@ -38,11 +45,9 @@ class Charts:
         svg = line_svg(self.ident(), title, text, x, y, lines, self.styles, guides, crowded)
         return Figure(svg, title, note, [l.peer for l in lines], dropped)
 
-    def bars(self, title, note, x, groups, base, guide=None):
-        text = '%s: %s.' % (x.title, ', '.join(
-            '%s %s %s' % (heading, bar.label, bar.text) for heading, bars in groups
-            for bar in bars))
-        svg = bar_svg(self.ident(), title, text, x, groups, self.styles, base, guide)
+    def bars(self, title, note, x, bars, base, guide=None, room=None):
+        text = '%s: %s.' % (x.title, ', '.join('%s %s' % (b.label, b.text) for b in bars))
+        svg = bar_svg(self.ident(), title, text, x, bars, self.styles, base, guide, room)
         return Figure(svg, title, note, [], ())
 
 
@@ -263,31 +268,33 @@ def crossings(entries):
     return rows
 
 
-def group_bars(charts, title, entries):
-    """A group whose points are no numbers: bars, a heading for each workload."""
-    convert, x_title, text = value_axis(entries[0])
-    groups, values = [], []
-    for name in unique(e.workload for e in entries):
-        for count in unique(e.workers for e in entries if e.workload == name):
-            bars = []
-            for e in entries:
-                value = convert(e, e.value)
-                if (e.workload, e.workers) == (name, count) and value and value > 0:
-                    low = convert(e, e.lower) or value
-                    bars.append(Bar(e.peer, e.peer, value, low if low > 0 else value,
-                                    convert(e, e.upper) or value, text(value)))
-            bars.sort(key=lambda b: b.value)
-            bars = bars_cut(bars)
-            groups.append(('%s, %s' % (name, workers_text(count)), bars))
-            values += [v for b in bars for v in (b.lower, b.upper)]
-    if not values:
-        return []
-    low = min(values)
-    if max(values) / low > 4:
-        x = axis_log(x_title, values, text, floor=low / 2)
-        return [charts.bars(title, '', x, groups, 10 ** x.low)]
+def group_bars(charts, entries):
+    """A group whose points are no numbers: bars, a plot for each workload."""
+    figures = []
+    for name, count in unique((e.workload, e.workers) for e in entries):
+        here = [e for e in entries if (e.workload, e.workers) == (name, count)]
+        convert, x_title, text = value_axis(here[0])
+        bars = []
+        for e in here:
+            value = convert(e, e.value)
+            if value and value > 0:
+                low = convert(e, e.lower)
+                bars.append(Bar(label_text(e.peer), e.peer, value, low if low and low > 0 else value,
+                                convert(e, e.upper), text(value)))
+        if bars:
+            bars.sort(key=lambda b: b.value, reverse=here[0].higher_is_better)
+            figures.append(group_figure(charts, '%s, %s' % (name, workers_text(count)), x_title,
+                                        text, bars_cut(bars)))
+    return figures
+
+
+def group_figure(charts, title, x_title, text, bars):
+    values = [v for b in bars for v in (b.lower, b.upper)]
+    if max(values) / min(values) > 4:
+        x = axis_log(x_title, values, text, floor=min(values) / 2)
+        return charts.bars(title, '', x, bars, 10 ** x.low)
     x = axis_linear(x_title, 0, max(values) * 1.02, text, parts=4)
-    return [charts.bars(title, '', x, groups, 0.0)]
+    return charts.bars(title, '', x, bars, 0.0)
 
 
 def bars_cut(bars):
@@ -352,22 +359,21 @@ def pipe_of(entries):
 
 
 def speedup_figures(charts):
-    results, groups, values = charts.results, [], [1.0]
+    """A plot for each workload that pools on pipes ran; all have the same axis."""
+    results, tables, values = charts.results, [], [1.0]
     for name in results.workloads():
         entries = results.workload(name)
         count = workers_main(entries)
         entries = [e for e in entries if e.workers == count and unit_is_speed(e)]
         base = pipe_of(entries)
-        if not base or not any(e.peer == 'forkpool' for e in entries):
-            continue
-        bars = speedup_bars(results, entries, base)
-        groups.append(('%s, %s; 1 is %s' % (name, workers_text(count), base.peer), bars))
-        values += [v for b in bars for v in (b.lower, b.upper)]
-    if not groups:
-        return []
+        if base and any(e.peer == 'forkpool' for e in entries):
+            bars = speedup_bars(results, entries, base)
+            tables.append(('%s, %s; 1 is %s' % (name, workers_text(count), base.peer), bars))
+            values += [v for b in bars for v in (b.lower, b.upper)]
     x = axis_log('times as fast as the best pool on pipes', values,
                  lambda v: plain_text(v) + '\u00d7')
-    return [charts.bars('Speed-up', '', x, groups, 1.0, 1.0)]
+    room = bar_room([b for _, bars in tables for b in bars]) if tables else None
+    return [charts.bars(title, '', x, bars, 1.0, 1.0, room) for title, bars in tables]
 
 
 def unit_is_speed(e):
@@ -383,7 +389,7 @@ def speedup_bars(results, entries, base):
     bars = []
     for peer in best.values():
         middle, low, high = speedup(results, pools[peer][0], base)
-        bars.append(Bar(peer, peer, middle, low, high, figure(middle) + '\u00d7'))
+        bars.append(Bar(label_text(peer), peer, middle, low, high, figure(middle) + '\u00d7'))
     bars.sort(key=lambda b: -b.value)
     return bars_cut(bars)
 

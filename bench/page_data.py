@@ -13,6 +13,8 @@ import statistics
 TEXT_MAX = 200
 # Workloads times peers times workers that a page can still show.
 ENTRIES_MAX = 20000
+# Beyond what anything measured is, and quotients of such numbers are finite.
+NUMBER_MIN, NUMBER_MAX = 1e-18, 1e18
 
 
 class BadInput(Exception):
@@ -206,8 +208,8 @@ def number_check(value, bad):
         value = float(value)
     except OverflowError:
         value = math.inf
-    if not math.isfinite(value):
-        raise bad('no finite number')
+    if not math.isfinite(value) or value and not NUMBER_MIN < abs(value) < NUMBER_MAX:
+        raise bad('out of range')
     return value
 
 

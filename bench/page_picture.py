@@ -2,7 +2,7 @@
 """The one picture: forkpool beside what else one would take, on a ground of its own."""
 import collections
 
-from page_charts import workers_text
+from page_charts import label_text, workers_text
 from page_data import BadInput, workers_main
 from page_peers import Styles, family_of, figure, speed_key, time_of, time_text
 from page_plots import (
@@ -56,7 +56,7 @@ def panel_bars(rows):
     for label, e in rows:
         value = time_of(e, e.value)
         ends = [time_of(e, v) or value for v in (e.lower, e.upper)]
-        name = label if label == e.peer else '%s (%s)' % (label, e.peer)
+        name = label if label == e.peer else '%s (%s)' % (label, label_text(e.peer))
         text = time_text(value)
         if label != 'forkpool':
             text += ', %s\u00d7' % figure(value / mine)
@@ -83,8 +83,7 @@ def panel_script(panel, rows, top, size, labels, texts, styles):
         'set yrange [%s:0.5]' % number(0.5 - len(bars)),
         tics_set('x', [(place, '') for place, _ in x.tics]),
         label_set(words, at(MARGIN, top + PANEL_HEAD / 2, size), BOLD)]
-    script += bar_set(x, [(-float(i), None, bar) for i, bar in enumerate(bars)], styles,
-                      10 ** x.low)
+    script += bar_set(x, bars, styles, 10 ** x.low)
     return script + [bar_plot()]
 
 

@@ -31,7 +31,7 @@ ROLES = ((INK, 'ink'), (SOFT, 'soft'), (GRID, 'grid'), (SHADE, 'shade'), (CARD, 
 FONT = 14
 CHAR = 7.6		# about the width of a character of that font
 LINE_SIZE = 480, 320
-BAR_WIDTH = 560
+BAR_WIDTH = 500
 BAR_ROW = 23
 GNUPLOT_LIMIT = 60	# seconds
 
@@ -208,30 +208,19 @@ def line_plot(data, peer, styles):
         '0.75' if peer == 'forkpool' else '0.6', style.family.light)
 
 
-def bar_rows(groups):
-    """(y, heading or None, bar or None) from the top."""
-    y = 0.0
-    for title, bars in groups:
-        if title:
-            yield y, title, None
-            y -= 1
-        for bar in bars:
-            yield y, None, bar
-            y -= 1
-        y -= 0.35
+def bar_room(bars):
+    """What the texts at the left and right of BARS take."""
+    return (20 + CHAR * max(len(bar.label) for bar in bars),
+            14 + CHAR * max(len(bar.text) for bar in bars))
 
 
-def bar_script(x, groups, styles, base, guide):
-    rows = list(bar_rows(groups))
-    bars = [(y, bar) for y, _, bar in rows if bar]
-    span = 1 - min(y for y, _, _ in rows)
-    width, height = BAR_WIDTH, round(span * BAR_ROW) + 66
-    left = 20 + CHAR * max(len(bar.label) for _, bar in bars)
-    right = 14 + CHAR * max(len(bar.text) for _, bar in bars)
+def bar_script(x, bars, styles, base, guide, room):
+    width, height = BAR_WIDTH, len(bars) * BAR_ROW + 66
+    left, right = room
     script = head(width, height) + margins_set(width, height, left, right, 10, 56)
-    script += bar_set(x, rows, styles, base)
+    script += bar_set(x, bars, styles, base)
     script += ['set xrange [%s:%s]' % (number(x.low), number(x.high)),
-               'set yrange [%s:0.5]' % number(0.5 - span),
+               'set yrange [%s:0.5]' % number(0.5 - len(bars)),
                'unset ytics', 'set grid noy', tics_set('x', x.tics),
                "set xlabel %s textcolor rgb '%s' offset 0,0.6" % (quoted(x.title), SOFT)]
     if guide is not None:
@@ -241,14 +230,11 @@ def bar_script(x, groups, styles, base, guide):
     return script + [bar_plot()]
 
 
-def bar_set(x, rows, styles, base):
-    """The data of bars, and the text at both ends of each."""
+def bar_set(x, bars, styles, base):
+    """The data of bars, from the top, and the text at both ends of each."""
     boxes, whiskers, texts = [], [], []
-    for y, title, bar in rows:
-        if title:
-            texts.append(label_set(title, 'screen 0.01, first %s' % number(y), BOLD))
-            continue
-        at = x.place(bar.value)
+    for i, bar in enumerate(bars):
+        y, at = -i, x.place(bar.value)
         half = 0.4 if styles[bar.peer].family is OURS else 0.32
         colour = int(styles[bar.peer].family.light[1:], 16)
         boxes.append((at, y, min(at, x.place(base)), max(at, x.place(base)),
@@ -400,10 +386,11 @@ def line_svg(ident, title, text, x, y, lines, styles, guides=(), crowded=None):
     return svg_mend(root, ident, title, text, colours_css(), tips)
 
 
-def bar_svg(ident, title, text, x, groups, styles, base, guide=None):
-    """GROUPS of (heading, bars) from BASE on; a line across at GUIDE."""
-    root = gnuplot_run(bar_script(x, groups, styles, base, guide))
-    tips = ['%s: %s' % (bar.peer, bar.text) for _, bars in groups for bar in bars]
+def bar_svg(ident, title, text, x, bars, styles, base, guide=None, room=None):
+    """BARS from BASE on; a line across at GUIDE; ROOM as bar_room() has it."""
+    room = room or bar_room(bars)
+    root = gnuplot_run(bar_script(x, bars, styles, base, guide, room))
+    tips = ['%s: %s' % (bar.peer, bar.text) for bar in bars]
     return svg_mend(root, ident, title, text, colours_css(), [tips])
 
 
