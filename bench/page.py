@@ -23,6 +23,9 @@ from page_picture import picture_make
 from page_plots import PlotError, gnuplot_find, swatch
 
 COLUMNS_MAX = 12
+# What counts as 95 %: ranks of a few rounds don't give it exactly.
+COVERAGE = 0.945
+NOISY_MANY = 0.25
 
 # What the context says, and how a reader calls it.
 FACTS = (
@@ -88,9 +91,11 @@ class Page:
         if words:
             self.add('<p>%s</p>' % text(words))
 
-    def subsection(self, title):
+    def subsection(self, title, name):
         words = re.sub(r'\^(\d+)', r'<sup>\1</sup>', text(title))
-        self.add('<h3 id="%s">%s</h3>' % (self.anchor(title), words))
+        if title != name:
+            words += ' <small>%s</small>' % text(name)
+        self.add('<h3 id="%s">%s</h3>' % (self.anchor(name), words))
 
 
 # ---- The head -------------------------------------------------------------------
@@ -103,15 +108,40 @@ def facts_html(results):
     if cpus is not None:
         count = cpus if usable in (None, cpus) else '%s, of which %s usable' % (cpus, usable)
         rows.insert(1, ('CPUs', count))
+    rows.append(('Intervals', intervals_text(results.entries)))
     rows.append(('Noise', noise_text(results.entries)))
     return '<dl class="facts">%s</dl>' % ''.join(
         '<div><dt>%s</dt><dd>%s</dd></div>' % (text(k), text(v)) for k, v in rows)
 
 
+def warnings_html(results):
+    words = []
+    if results.context.get('quick') is True or results.context.get('smoke') is True:
+        words.append('A quick run: few items and few rounds. It shows that all works; its '
+                     'figures are not to be cited.')
+    noisy, tables = noisy_tables(results.entries)
+    if noisy > NOISY_MANY * tables:
+        words.append('Others used much of the machine in many tables: measure again.')
+    return ''.join('<p class="warn">%s</p>' % w for w in words)
+
+
+def noisy_tables(entries):
+    """How many tables have a noisy peer, and how many there are."""
+    return (len({(e.workload, e.workers) for e in entries if e.noisy}),
+            len({(e.workload, e.workers) for e in entries}))
+
+
+def intervals_text(entries):
+    """Few rounds give no interval of 95 %: then those shown are of the whole range."""
+    least = min(e.coverage for e in entries)
+    if least >= COVERAGE:
+        return '95\u00a0%'
+    return 'too few rounds for 95\u00a0%%; some only %d\u00a0%%' % (100 * least)
+
+
 def noise_text(entries):
+    words = '%d of %d tables noisy' % noisy_tables(entries)
     tables = {(e.workload, e.workers): e for e in entries}
-    noisy = {(e.workload, e.workers) for e in entries if e.noisy}
-    words = '%d of %d tables noisy' % (len(noisy), len(tables))
     others = [e.others for e in tables.values() if e.others is not None]
     if others:
         words += '; others took %.1f\u00a0%% of the machine, at most %.0f\u00a0%%' % (
@@ -120,8 +150,8 @@ def noise_text(entries):
 
 
 HOW = '''<ul class="how">
-<li>Every number is the median of the rounds; the range beside it is the 95 % interval of that
-median, and so are the error bars. All pools of a table are measured in turn, round by round:
+<li>Every number is the median of the rounds; the range beside it is the 95&nbsp;% interval of
+that median, and so are the error bars. All pools of a table are measured in turn, round by round:
 compare within one table or plot only.</li>
 <li><b>&times;&nbsp;best</b> is a pool's time as a multiple of the best pool of another maker:
 below 1 is faster. It is taken round by round.</li>
@@ -155,8 +185,12 @@ def interval_html(e):
 
 
 def verdict(mine, best):
-    """Where forkpool stands: (class, word); level when the intervals overlap."""
-    if mine.lower <= best.upper and best.lower <= mine.upper:
+    """Where forkpool stands: (class, word); level when the intervals allow that."""
+    if mine.best_lower is not None and mine.best_upper is not None:
+        level = mine.best_lower <= 1 <= mine.best_upper
+    else:
+        level = mine.lower <= best.upper and best.lower <= mine.upper
+    if level:
         return '', 'level'
     ahead = mine.value > best.value if mine.higher_is_better else mine.value < best.value
     return ('good', 'ahead') if ahead else ('bad', 'behind')
@@ -185,8 +219,8 @@ def summary_html(results):
     if not bodies:
         return ''
     return ('<div class="scroll"><table class="glance"><thead><tr><th class="left">workload</th>'
-            '<th class="left">workers</th><th>forkpool</th><th>95 %</th><th class="left">unit</th>'
-            '<th class="left">best other pool</th><th></th><th>95 %</th>'
+            '<th class="left">workers</th><th>forkpool</th><th>interval</th><th class="left">unit</th>'
+            '<th class="left">best other pool</th><th></th><th>interval</th>'
             '<th>&times; best</th><th class="left">forkpool is</th>'
             '<th>best pipes</th></tr></thead>' + ''.join(bodies) + '</table></div>')
 
@@ -208,7 +242,7 @@ def summary_row(count, here, mine):
     else:
         cells.append('<td class="left soft" colspan="5">no other pool measured</td>')
     cells.append('<td>%s</td>' % (times_text(pipe.time / mine.time)
-                                  if pipe and mine.time else ''))
+                                  if pipe and mine.time > 0 else ''))
     return ''.join(cells)
 
 
@@ -324,7 +358,7 @@ def workloads_section(page, charts):
         figures = charts_of.workers_figures(charts, entries)
         page.add('<section%s>' % (' class="full"' if figures else ''))
         title = entries[0].title
-        page.subsection('%s: %s' % (name, title) if title else name)
+        page.subsection(title or name, name)
         table = table_html(entries, lambda e: e.workers,
                            lambda e: charts_of.workers_text(e.workers))
         if len(figures) == 1 and len({e.workers for e in entries}) <= 3:
@@ -395,8 +429,6 @@ def page_html(page, results, source):
     style += ('\n:root{%s}\n@media screen and (prefers-color-scheme: dark){:root{%s}}' % (
         palette_css(False), palette_css(True)))
     machine = text(results.context.get('machine') or results.context.get('host_name') or '')
-    quick = ('<p class="warn">A quick run: few items and few rounds. It shows that all works; '
-             'its figures are not to be cited.</p>' if results.context.get('quick') is True else '')
     nav = ''.join('<a href="#%s">%s</a>' % (a, text(t)) for a, t in page.links)
     return '\n'.join((
         '<!DOCTYPE html>', '<html lang="en">', '<head>', '<meta charset="utf-8">',
@@ -404,7 +436,7 @@ def page_html(page, results, source):
         '<meta name="color-scheme" content="light dark">',
         '<title>forkpool bench%s</title>' % (machine and ': ' + machine),
         '<style>\n%s\n</style>' % style, '</head>', '<body>',
-        '<h1>forkpool bench</h1>', facts_html(results), quick, '<nav>%s</nav>' % nav,
+        '<h1>forkpool bench</h1>', facts_html(results), warnings_html(results), '<nav>%s</nav>' % nav,
         '<h2 id="how">How to read this page</h2>', HOW, '\n'.join(page.parts),
         '<footer>Made by bench/page.py from %s.</footer>' % text(os.path.basename(source)),
         '</body>', '</html>', ''))

@@ -127,7 +127,7 @@ def axis_values(title, lines, text):
     low, high = min(values), max(values)
     if low > 0 and high / low > 4:
         return axis_log(title, values, text)
-    return axis_linear(title, 0, high * 1.08 or 1, text)
+    return axis_linear(title, min(low, 0), max(high * 1.08, 0) or 1, text)
 
 
 # ---- Against workers ----------------------------------------------------------------

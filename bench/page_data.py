@@ -26,8 +26,8 @@ class BadInput(Exception):
 Entry = collections.namedtuple(
     'Entry',
     'workload title peer workers group x x_unit unit value lower upper time '
-    'higher_is_better best_ratio efficiency first others noisy oversubscribed '
-    'percentiles')
+    'higher_is_better best_ratio best_lower best_upper efficiency coverage others noisy '
+    'oversubscribed percentiles')
 
 
 class Results:
@@ -235,8 +235,6 @@ def item_take(f, entries, rounds):
 def entry_make(f):
     value = f.number('value', needed=True)
     time = f.number('real_time', needed=True)
-    if value < 0 or time < 0:
-        raise BadInput('%s: less than nothing' % f.where)
     return Entry(
         workload=f.text('workload'), title=f.text('title', ''), peer=f.text('peer'),
         workers=f.count('workers'), group=f.text('group', ''),
@@ -245,5 +243,6 @@ def entry_make(f):
         upper=max(f.number('upper', value), value), time=time,
         higher_is_better=f.flag('higher_is_better'),
         best_ratio=f.number('best_ratio'), efficiency=f.number('efficiency'),
-        first=f.number('first'), others=f.number('others'), noisy=f.flag('noisy'),
+        best_lower=f.number('best_ratio_lower'), best_upper=f.number('best_ratio_upper'),
+        coverage=f.number('coverage', 0.95), others=f.number('others'), noisy=f.flag('noisy'),
         oversubscribed=f.flag('oversubscribed'), percentiles=f.percentiles())
