@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* What peers share among themselves. */
+#ifndef BENCH_PEERS_H
+#define BENCH_PEERS_H
+
+#include "bench.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Flags of threads ------------------------------------------------------- */
+
+/*
+ * A word of 0 that one thread raises once and one other thread awaits: that one
+ * spins for some 20 us, and then sleeps.
+ */
+void bench_flag_raise(uint32_t *flag);
+void bench_flag_await(uint32_t *flag);
+
+/* ---- Memory of processes ------------------------------------------------------ */
+
+/* A mapping that processes forked later share, given out piece by piece. */
+struct bench_arena {
+	char *base;
+	size_t size, used;
+};
+
+/* Room for BYTES in PIECES pieces.  Returns 0 or a negative error. */
+int bench_arena_open(struct bench_arena *arena, size_t bytes, unsigned pieces);
+
+/* A piece, zeroed and on pages of its own; NULL when there is no room. */
+void *bench_arena_alloc(struct bench_arena *arena, size_t size);
+
+void bench_arena_close(struct bench_arena *arena);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
