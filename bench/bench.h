@@ -75,6 +75,7 @@ extern const struct bench_peer bench_serial;
 extern const struct bench_peer bench_forkpool, bench_forkpool_copy, bench_forkpool_nested;
 extern const struct bench_peer bench_pipe_item, bench_pipe_chunk;
 extern const struct bench_peer bench_shm_item, bench_shm_chunk, bench_fork;
+extern const struct bench_peer bench_mqueue_item, bench_mqueue_chunk;
 extern const struct bench_peer bench_condvar_item, bench_condvar_chunk;
 extern const struct bench_peer bench_glib_item, bench_glib_chunk;
 extern const struct bench_peer bench_omp_static, bench_omp_dynamic, bench_omp_guided;
@@ -141,7 +142,7 @@ struct bench_task_peer {
 extern const struct bench_task_peer *const bench_task_peers[];
 
 extern const struct bench_task_peer bench_forkpool_task, bench_forkpool_alone;
-extern const struct bench_task_peer bench_pipe_task, bench_socket_task;
+extern const struct bench_task_peer bench_pipe_task, bench_socket_task, bench_mqueue_task;
 extern const struct bench_task_peer bench_shm_task, bench_fork_task, bench_condvar_task;
 extern const struct bench_task_peer bench_glib_task;
 extern const struct bench_task_peer bench_omp_task;

@@ -34,6 +34,22 @@ void *bench_arena_alloc(struct bench_arena *arena, size_t size);
 
 void bench_arena_close(struct bench_arena *arena);
 
+/* ---- POSIX message queues --------------------------------------------------------- */
+
+/*
+ * A queue of messages of SIZE bytes, without a name; DEPTH becomes how many it
+ * takes.  Returns a descriptor or a negative error.
+ */
+int bench_queue_open(size_t size, unsigned *depth);
+int bench_queue_send(int queue, const void *from, size_t len);
+
+/* As send, but when the queue is full it returns -EAGAIN. */
+int bench_queue_offer(int queue, const void *from, size_t len);
+
+/* Returns the message's length; ROOM is no less than SIZE was. */
+ssize_t bench_queue_receive(int queue, void *to, size_t room);
+void bench_queue_close(int queue);
+
 #ifdef __cplusplus
 }
 #endif
