@@ -74,6 +74,7 @@ extern const struct bench_peer *const bench_peers[];
 extern const struct bench_peer bench_serial;
 extern const struct bench_peer bench_forkpool, bench_forkpool_copy, bench_forkpool_nested;
 extern const struct bench_peer bench_pipe_item, bench_pipe_chunk;
+extern const struct bench_peer bench_socket_item, bench_socket_chunk;
 extern const struct bench_peer bench_shm_item, bench_shm_chunk, bench_fork;
 extern const struct bench_peer bench_mqueue_item, bench_mqueue_chunk;
 extern const struct bench_peer bench_condvar_item, bench_condvar_chunk;

@@ -30,6 +30,8 @@ const struct bench_peer *const bench_peers[] = {
 	&bench_forkpool_nested,
 	&bench_pipe_item,
 	&bench_pipe_chunk,
+	&bench_socket_item,
+	&bench_socket_chunk,
 	&bench_mqueue_item,
 	&bench_mqueue_chunk,
 	&bench_shm_item,
