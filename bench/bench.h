@@ -80,8 +80,9 @@ extern const struct bench_peer bench_mqueue_item, bench_mqueue_chunk;
 extern const struct bench_peer bench_condvar_item, bench_condvar_chunk;
 extern const struct bench_peer bench_glib_item, bench_glib_chunk;
 extern const struct bench_peer bench_omp_static, bench_omp_dynamic, bench_omp_guided;
+extern const struct bench_peer bench_omp_chunks, bench_omp_tasks;
 extern const struct bench_peer bench_omp_nested;
-extern const struct bench_peer bench_tbb, bench_tbb_nested;
+extern const struct bench_peer bench_tbb, bench_tbb_static, bench_tbb_nested;
 
 /* How the chunked peers cut their loops: this many chunks for each worker. */
 #define BENCH_CHUNKS		4

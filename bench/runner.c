@@ -46,11 +46,14 @@ const struct bench_peer *const bench_peers[] = {
 #ifdef BENCH_OMP
 	&bench_omp_static,
 	&bench_omp_dynamic,
+	&bench_omp_chunks,
 	&bench_omp_guided,
+	&bench_omp_tasks,
 	&bench_omp_nested,
 #endif
 #ifdef BENCH_TBB
 	&bench_tbb,
+	&bench_tbb_static,
 	&bench_tbb_nested,
 #endif
 	NULL,
