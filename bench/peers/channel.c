@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Peers for single tasks: pools on pipes, on sockets, and on POSIX message queues.  All workers read one
+ * Peers for single tasks: pools on pipes, sockets and message queues.  All workers read one
  * channel of requests, to which all submitters write, and each submitter has a
  * channel of replies of its own, to which all workers write: the kernel keeps
  * records whole, so there is no lock.
@@ -208,10 +208,13 @@ static void pool_stop(void *arg)
 	free(pool);
 }
 
+/* The pool is gone when this fails. */
 static int channels_open(struct pool *pool, unsigned submitters)
 {
-	if (channel_open(pool, &pool->requests, sizeof(struct request)))
+	if (channel_open(pool, &pool->requests, sizeof(struct request))) {
+		free(pool);
 		return -1;
+	}
 	for (; pool->submitters < submitters; pool->submitters++)
 		if (channel_open(pool, &pool->replies[pool->submitters], sizeof(struct reply))) {
 			pool_stop(pool);
