@@ -50,7 +50,7 @@ enum {
 	BENCH_NESTED = 1 << 7,		/* runs a cube of items as maps inside items, three levels deep */
 	BENCH_BARE = 1 << 8,		/* no pool: what the machine itself takes for it */
 	BENCH_SPINS = 1 << 9,		/* its worker never sleeps while it is measured */
-	BENCH_FORKS = 1 << 10,		/* starts a process for each item: only where fork_div is */
+	BENCH_FORKS = 1 << 12,		/* starts a process for each item: only where fork_div is */
 };
 
 struct bench_peer {
