@@ -50,6 +50,7 @@ enum {
 	BENCH_NESTED = 1 << 7,		/* runs a cube of items as maps inside items, three levels deep */
 	BENCH_BARE = 1 << 8,		/* no pool: what the machine itself takes for it */
 	BENCH_SPINS = 1 << 9,		/* its worker never sleeps while it is measured */
+	BENCH_FORKS = 1 << 12,		/* starts a process for each item: only where fork_div is */
 };
 
 struct bench_peer {
@@ -73,10 +74,15 @@ extern const struct bench_peer *const bench_peers[];
 extern const struct bench_peer bench_serial;
 extern const struct bench_peer bench_forkpool, bench_forkpool_copy, bench_forkpool_nested;
 extern const struct bench_peer bench_pipe_item, bench_pipe_chunk;
-extern const struct bench_peer bench_shm_item, bench_shm_chunk;
+extern const struct bench_peer bench_socket_item, bench_socket_chunk;
+extern const struct bench_peer bench_shm_item, bench_shm_chunk, bench_fork;
+extern const struct bench_peer bench_mqueue_item, bench_mqueue_chunk;
+extern const struct bench_peer bench_condvar_item, bench_condvar_chunk;
+extern const struct bench_peer bench_glib_item, bench_glib_chunk;
 extern const struct bench_peer bench_omp_static, bench_omp_dynamic, bench_omp_guided;
+extern const struct bench_peer bench_omp_chunks, bench_omp_tasks;
 extern const struct bench_peer bench_omp_nested;
-extern const struct bench_peer bench_tbb, bench_tbb_nested;
+extern const struct bench_peer bench_tbb, bench_tbb_static, bench_tbb_nested;
 
 /* How the chunked peers cut their loops: this many chunks for each worker. */
 #define BENCH_CHUNKS		4
@@ -138,8 +144,9 @@ struct bench_task_peer {
 extern const struct bench_task_peer *const bench_task_peers[];
 
 extern const struct bench_task_peer bench_forkpool_task, bench_forkpool_alone;
-extern const struct bench_task_peer bench_pipe_task, bench_socket_task;
-extern const struct bench_task_peer bench_shm_task, bench_condvar_task;
+extern const struct bench_task_peer bench_pipe_task, bench_socket_task, bench_mqueue_task;
+extern const struct bench_task_peer bench_shm_task, bench_fork_task, bench_condvar_task;
+extern const struct bench_task_peer bench_glib_task;
 extern const struct bench_task_peer bench_omp_task;
 extern const struct bench_task_peer bench_tbb_group, bench_tbb_window, bench_tbb_enqueue;
 extern const struct bench_task_peer bench_spin_bare, bench_futex_wake, bench_futex_bare;
@@ -190,6 +197,7 @@ struct bench_workload {
 	size_t in_size, out_size, count;
 	unsigned quick_div;	/* --quick has count / quick_div items */
 	unsigned per_item_div;	/* BENCH_PER_ITEM peers have count / per_item_div */
+	unsigned fork_div;	/* BENCH_FORKS peers have count / fork_div; 0 = they're left out */
 	unsigned batch;		/* maps timed as one; 0 = 1 */
 	unsigned rounds_max;	/* 0 = as the command line says */
 	int cold;		/* no warm-up: the workload isn't about the pool's speed */
@@ -276,6 +284,9 @@ extern const struct bench_missing bench_missing[];
 
 /* Whether this run measures PEER in WORKLOAD. */
 int bench_chosen(const struct bench_workload *workload, const struct bench_peer *peer);
+
+/* PEER has the items of WORKLOAD divided by this, and its times multiplied. */
+unsigned bench_div(const struct bench_workload *workload, const struct bench_peer *peer);
 
 unsigned bench_rounds(const struct bench_workload *workload);
 

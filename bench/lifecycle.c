@@ -203,19 +203,38 @@ static void table_setup(struct bench_table *t, const struct bench_workload *w,
 			t->series[t->count++].peer = bench_peers[i];
 }
 
+static void series_drop(struct bench_table tables[MEASURES], unsigned index)
+{
+	unsigned m;
+
+	for (m = 0; m < MEASURES; m++) {
+		struct bench_table *t = &tables[m];
+
+		t->count--;
+		memmove(&t->series[index], &t->series[index + 1],
+			(t->count - index) * sizeof(t->series[0]));
+	}
+}
+
 static int round_run(const struct bench_workload *w, struct bench_table tables[MEASURES],
 		     int dirty, unsigned round)
 {
-	unsigned count = tables[START].count, i, m;
 	struct life life[LIVES];
+	unsigned i = 0, m;
 
-	for (i = 0; i < count; i++) {
-		unsigned index = (i + round) % count;
+	while (i < tables[START].count) {
+		unsigned index = (i + round) % tables[START].count;
 		const struct bench_peer *peer = tables[START].series[index].peer;
 
 		bench_progress(w->name, peer->name, round + 1);
-		if (lives_spawn(peer, tables[START].workers, dirty, life))
-			return -1;
+		if (lives_spawn(peer, tables[START].workers, dirty, life)) {
+			if (round)
+				return -1;
+			/* One that can't start has said so, and is left out. */
+			series_drop(tables, index);
+			continue;
+		}
+		i++;
 		for (m = 0; m < MEASURES; m++) {
 			struct bench_series *s = &tables[m].series[index];
 

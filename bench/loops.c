@@ -65,22 +65,22 @@ static void table_setup(struct bench_table *t, const struct bench_workload *w,
 
 /* ---- Pools and arrays ------------------------------------------------------------- */
 
-static int entry_start(struct contest *c, const struct bench_peer *peer)
+/* One that can't start has said so, and is left out. */
+static void entry_start(struct contest *c, const struct bench_peer *peer)
 {
 	const struct bench_workload *w = c->workload;
 	struct entry *e = &c->entry[c->count];
 
 	*e = (struct entry){ .peer = peer };
-	e->div = peer->flags & BENCH_PER_ITEM ? w->per_item_div : 1;
+	e->div = bench_div(w, peer);
 	e->pool = peer->start(peer, c->table.workers,
 			      peer->alloc ? c->items * (w->in_size + w->out_size) : 0);
 	if (!e->pool)
-		return -1;
+		return;
 	e->series = &c->table.series[c->count++];
 	e->series->peer = peer;
 	e->series->first = -1;
 	c->table.count = c->count;
-	return 0;
 }
 
 /* Private arrays are big, zero and aligned, and huge pages are the system's choice. */
@@ -145,9 +145,8 @@ static int contest_start(struct contest *c)
 
 	/* Processes are forked before the arrays exist: they need not inherit them. */
 	for (i = 0; bench_peers[i]; i++)
-		if (bench_chosen(c->workload, bench_peers[i]) &&
-		    entry_start(c, bench_peers[i]))
-			return -1;
+		if (bench_chosen(c->workload, bench_peers[i]))
+			entry_start(c, bench_peers[i]);
 	if (arrays_setup(c) || answer_setup(c))
 		goto no_memory;
 	for (i = 0; i < c->count; i++)

@@ -22,16 +22,30 @@ const struct bench_peer *const bench_peers[] = {
 	&bench_forkpool_nested,
 	&bench_pipe_item,
 	&bench_pipe_chunk,
+	&bench_socket_item,
+	&bench_socket_chunk,
+	&bench_mqueue_item,
+	&bench_mqueue_chunk,
 	&bench_shm_item,
 	&bench_shm_chunk,
+	&bench_fork,
+	&bench_condvar_item,
+	&bench_condvar_chunk,
+#ifdef BENCH_GLIB
+	&bench_glib_item,
+	&bench_glib_chunk,
+#endif
 #ifdef BENCH_OMP
 	&bench_omp_static,
 	&bench_omp_dynamic,
+	&bench_omp_chunks,
 	&bench_omp_guided,
+	&bench_omp_tasks,
 	&bench_omp_nested,
 #endif
 #ifdef BENCH_TBB
 	&bench_tbb,
+	&bench_tbb_static,
 	&bench_tbb_nested,
 #endif
 	NULL,
@@ -45,8 +59,13 @@ const struct bench_task_peer *const bench_task_peers[] = {
 	&bench_forkpool_alone,
 	&bench_pipe_task,
 	&bench_socket_task,
+	&bench_mqueue_task,
 	&bench_shm_task,
+	&bench_fork_task,
 	&bench_condvar_task,
+#ifdef BENCH_GLIB
+	&bench_glib_task,
+#endif
 #ifdef BENCH_OMP
 	&bench_omp_task,
 #endif
@@ -98,9 +117,18 @@ int bench_chosen(const struct bench_workload *w, const struct bench_peer *peer)
 {
 	if (peer->flags & BENCH_NESTED && !w->nested)
 		return 0;
+	if (peer->flags & BENCH_FORKS && !w->fork_div)
+		return 0;
 	if (peer->flags & w->skip || (w->range && !(peer->flags & BENCH_RANGES)))
 		return 0;
 	return !bench_opt.peers || bench_listed(bench_opt.peers, peer->name);
+}
+
+unsigned bench_div(const struct bench_workload *w, const struct bench_peer *peer)
+{
+	if (peer->flags & BENCH_FORKS)
+		return w->fork_div;
+	return peer->flags & BENCH_PER_ITEM ? w->per_item_div : 1;
 }
 
 unsigned bench_rounds(const struct bench_workload *w)

@@ -33,7 +33,8 @@ static int peer_chosen(const struct bench_workload *w, const struct bench_task_p
 	return w->run == bench_trip_run ? peer->call || peer->stream : peer->stream != NULL;
 }
 
-static int entry_start(struct task_contest *c, const struct bench_task_peer *peer)
+/* One that can't start has said so, and is left out. */
+static void entry_start(struct task_contest *c, const struct bench_task_peer *peer)
 {
 	struct task_entry *e = &c->entry[c->count];
 
@@ -41,12 +42,11 @@ static int entry_start(struct task_contest *c, const struct bench_task_peer *pee
 	e->submitters = peer->submitters ? peer->submitters : c->workload->submitters;
 	e->pool = peer->start(peer, c->table.workers, e->submitters);
 	if (!e->pool)
-		return -1;
+		return;
 	e->series = &c->table.series[c->count++];
 	e->series->peer = &peer->peer;
 	e->series->first = -1;
 	c->table.count = c->count;
-	return 0;
 }
 
 static int arrays_setup(struct task_contest *c)
@@ -86,8 +86,8 @@ int task_contest_start(struct task_contest *c, const struct bench_workload *w,
 	t->rounds = bench_rounds(w);
 	/* Processes are forked before the arrays exist: they need not inherit them. */
 	for (i = 0; bench_task_peers[i]; i++)
-		if (peer_chosen(w, bench_task_peers[i]) && entry_start(c, bench_task_peers[i]))
-			return -1;
+		if (peer_chosen(w, bench_task_peers[i]))
+			entry_start(c, bench_task_peers[i]);
 	return arrays_setup(c);
 }
 
@@ -217,7 +217,7 @@ static int streams_run(struct task_contest *c, struct task_entry *e, size_t coun
 static int stream_measure(struct task_contest *c, struct task_entry *e, unsigned round,
 			  double *ret)
 {
-	unsigned div = e->peer->peer.flags & BENCH_PER_ITEM ? c->workload->per_item_div : 1;
+	unsigned div = bench_div(c->workload, &e->peer->peer);
 	size_t count = c->items / div;
 	int err;
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Peers for single tasks: pools on pipes and on sockets.  All workers read one
+ * Peers for single tasks: pools on pipes, sockets and message queues.  All workers read one
  * channel of requests, to which all submitters write, and each submitter has a
  * channel of replies of its own, to which all workers write: the kernel keeps
  * records whole, so there is no lock.
  *
  * pipe-task: a write and a read for each task, on both sides.
+ * mqueue-task: the same with queues, which take few messages (10, if nobody has raised
+ * that), and a credit of as many tasks.
  * socket-32: packets of up to 32 tasks, sent when they are full or when there is
  * nothing to do but wait.
  *
@@ -22,9 +24,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "bench.h"
+#include "peers.h"
 
-enum { PIPE, SOCKET };
+enum { PIPE, SOCKET, QUEUE };
 
 #define PACKET		32	/* tasks */
 
@@ -39,14 +41,15 @@ struct reply {
 	uint64_t index, out;
 };
 
-/* [0] is read, [1] is written. */
+/* [0] is read, [1] is written; a queue is both. */
 struct channel {
+	int kind;
 	int fd[2];
 };
 
 struct pool {
 	int kind;
-	unsigned packet;
+	unsigned packet, window;	/* tasks */
 	unsigned workers, submitters;
 	struct channel requests, replies[BENCH_SUBMITTERS_MAX];
 	pid_t pid[];
@@ -60,7 +63,8 @@ static int packet_read(const struct channel *from, void *to, size_t size, unsign
 	ssize_t len;
 
 	do
-		len = read(from->fd[0], to, size * most);
+		len = from->kind == QUEUE ? bench_queue_receive(from->fd[0], to, size * most)
+					  : read(from->fd[0], to, size * most);
 	while (len < 0 && errno == EINTR);
 	return len > 0 && len % (ssize_t)size == 0 ? (int)(len / (ssize_t)size)
 						   : -FORKPOOL_EBROKEN;
@@ -70,6 +74,8 @@ static int packet_write(const struct channel *to, const void *from, size_t size,
 {
 	ssize_t len;
 
+	if (to->kind == QUEUE)
+		return bench_queue_send(to->fd[1], from, size * count);
 	do
 		len = write(to->fd[1], from, size * count);
 	while (len < 0 && errno == EINTR);
@@ -146,15 +152,16 @@ static int pool_stream(void *arg, unsigned submitter, const struct bench_stream 
 {
 	const struct pool *pool = arg;
 	struct client c = { .pool = pool, .stream = stream, .submitter = submitter };
+	const size_t window = pool->window;
 	int err = 0;
 
 	while (!err && c.collected < stream->count) {
-		while (!err && c.sent < stream->count && c.sent - c.collected < BENCH_WINDOW)
+		while (!err && c.sent < stream->count && c.sent - c.collected < window)
 			err = client_submit(&c);
 		if (!err)
 			err = client_flush(&c);
 		while (!err && c.collected < c.sent &&
-		       (c.sent == stream->count || c.sent - c.collected > BENCH_WINDOW / 2))
+		       (c.sent == stream->count || c.sent - c.collected > window / 2))
 			err = client_collect(&c);
 	}
 	return err;
@@ -162,16 +169,27 @@ static int pool_stream(void *arg, unsigned submitter, const struct bench_stream 
 
 /* ---- Start and stop ---------------------------------------------------------------- */
 
-static int channel_open(struct channel *ret, int kind)
+static int channel_open(struct pool *pool, struct channel *ret, size_t record)
 {
-	return kind == PIPE ? pipe2(ret->fd, O_CLOEXEC)
-			    : socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret->fd);
+	unsigned depth;
+
+	ret->kind = pool->kind;
+	if (ret->kind == PIPE)
+		return pipe2(ret->fd, O_CLOEXEC);
+	if (ret->kind == SOCKET)
+		return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret->fd);
+	ret->fd[0] = ret->fd[1] = bench_queue_open(record * pool->packet, &depth);
+	/* The replies to all that is under way must fit. */
+	if (ret->fd[0] >= 0 && pool->window > depth)
+		pool->window = depth;
+	return ret->fd[0] < 0 ? -1 : 0;
 }
 
 static void channel_close(const struct channel *channel)
 {
 	close(channel->fd[0]);
-	close(channel->fd[1]);
+	if (channel->kind != QUEUE)
+		close(channel->fd[1]);
 }
 
 static void pool_stop(void *arg)
@@ -190,40 +208,46 @@ static void pool_stop(void *arg)
 	free(pool);
 }
 
+/* The pool is gone when this fails. */
 static int channels_open(struct pool *pool, unsigned submitters)
 {
-	if (channel_open(&pool->requests, pool->kind))
-		return -errno;
+	if (channel_open(pool, &pool->requests, sizeof(struct request))) {
+		free(pool);
+		return -1;
+	}
 	for (; pool->submitters < submitters; pool->submitters++)
-		if (channel_open(&pool->replies[pool->submitters], pool->kind))
-			return -errno;
+		if (channel_open(pool, &pool->replies[pool->submitters], sizeof(struct reply))) {
+			pool_stop(pool);
+			return -1;
+		}
 	return 0;
 }
 
 static void *pool_start(const struct bench_task_peer *peer, unsigned workers,
 			unsigned submitters)
 {
-	struct pool *pool = calloc(1, sizeof(*pool) + workers * sizeof(pool->pid[0]));
+	struct pool *pool = NULL;
 
+	if (submitters <= BENCH_SUBMITTERS_MAX)
+		pool = calloc(1, sizeof(*pool) + workers * sizeof(pool->pid[0]));
 	if (!pool)
 		goto fail;
 	pool->kind = peer->peer.variant;
-	pool->packet = pool->kind == PIPE ? 1 : PACKET;
-	if (submitters > BENCH_SUBMITTERS_MAX || channels_open(pool, submitters))
+	pool->packet = pool->kind == SOCKET ? PACKET : 1;
+	pool->window = BENCH_WINDOW;
+	if (channels_open(pool, submitters))
 		goto fail;
 	for (; pool->workers < workers; pool->workers++) {
 		pid_t pid = bench_worker_fork(worker_run, pool);
 
 		if (pid < 0) {
 			pool_stop(pool);
-			pool = NULL;
 			goto fail;
 		}
 		pool->pid[pool->workers] = pid;
 	}
 	return pool;
 fail:
-	free(pool);
 	fprintf(stderr, "%s: can't start %u workers\n", peer->peer.name, workers);
 	return NULL;
 }
@@ -238,6 +262,14 @@ const struct bench_task_peer bench_pipe_task = {
 
 const struct bench_task_peer bench_socket_task = {
 	.peer = { .name = "socket-32", .flags = BENCH_PROCESSES, .variant = SOCKET },
+	.start = pool_start,
+	.stop = pool_stop,
+	.stream = pool_stream,
+};
+
+const struct bench_task_peer bench_mqueue_task = {
+	.peer = { .name = "mqueue-task", .flags = BENCH_PROCESSES | BENCH_PER_ITEM,
+		  .variant = QUEUE },
 	.start = pool_start,
 	.stop = pool_stop,
 	.stream = pool_stream,

@@ -6,11 +6,21 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "bench.h"
+#include "peers.h"
+
+/*
+ * Turns that a thread spins for a flag, some 20 us, and after how many it lets others
+ * run: who is to raise the flag may have been put on this very CPU.
+ */
+#define FLAG_SPIN	700
+#define FLAG_YIELD	50
+
+#define PAGE		((size_t)4096)
 
 /* Turns of a spinning loop between two looks whether somebody else wants the CPU. */
 #define SPIN_YIELD	1024
@@ -114,4 +124,75 @@ void bench_word_wait(const uint32_t *word, uint32_t value)
 void bench_word_wake(const uint32_t *word)
 {
 	syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+/* ---- Flags of threads --------------------------------------------------------------- */
+
+enum { PENDING, RAISED, ASLEEP };
+
+void bench_flag_raise(uint32_t *flag)
+{
+	/* FLAG-D1: what the flag stands for before it; pairs with FLAG-D2. */
+	if (__atomic_exchange_n(flag, RAISED, __ATOMIC_ACQ_REL) == ASLEEP)
+		bench_word_wake(flag);
+}
+
+static int flag_raised(const uint32_t *flag)
+{
+	/* FLAG-D2: the flag before what it stands for; pairs with FLAG-D1. */
+	return __atomic_load_n(flag, __ATOMIC_ACQUIRE) == RAISED;
+}
+
+void bench_flag_await(uint32_t *flag)
+{
+	uint32_t pending = PENDING;
+	unsigned i;
+
+	for (i = 0; i < FLAG_SPIN; i++) {
+		if (flag_raised(flag))
+			return;
+		if (i % FLAG_YIELD == FLAG_YIELD - 1)
+			sched_yield();
+		bench_spin(i);
+	}
+	__atomic_compare_exchange_n(flag, &pending, ASLEEP, 0, __ATOMIC_RELAXED,
+				    __ATOMIC_RELAXED);
+	while (!flag_raised(flag))
+		bench_word_wait(flag, ASLEEP);
+}
+
+/* ---- Memory of processes -------------------------------------------------------------- */
+
+static size_t pages(size_t size)
+{
+	return (size + PAGE - 1) & ~(PAGE - 1);
+}
+
+int bench_arena_open(struct bench_arena *arena, size_t bytes, unsigned pieces)
+{
+	size_t size = pages(bytes) + pieces * PAGE;
+	void *base = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			  MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (base == MAP_FAILED)
+		return -errno;
+	/* Big arrays in huge pages, where the system gives them to who asks. */
+	madvise(base, size, MADV_HUGEPAGE);
+	*arena = (struct bench_arena){ .base = base, .size = size };
+	return 0;
+}
+
+void *bench_arena_alloc(struct bench_arena *arena, size_t size)
+{
+	char *p = arena->base + arena->used;
+
+	if (pages(size) > arena->size - arena->used)
+		return NULL;
+	arena->used += pages(size);
+	return p;
+}
+
+void bench_arena_close(struct bench_arena *arena)
+{
+	munmap(arena->base, arena->size);
 }

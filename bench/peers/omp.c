@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Peer: OpenMP's loop schedules, and its task loops for maps in maps.  The threads
+ * Peers: OpenMP's loop schedules, and its task loops, also for maps in maps.  The threads
  * belong to the runtime: starting makes it create them, stopping makes it give
  * them up.
  */
@@ -10,7 +10,7 @@
 
 #include "bench.h"
 
-enum { STATIC, DYNAMIC, GUIDED, NESTED };
+enum { STATIC, DYNAMIC, CHUNKS, GUIDED, TASKS, NESTED };
 
 struct team {
 	int schedule;
@@ -81,6 +81,21 @@ static void dynamic_run(const struct team *team, const struct bench_job *job)
 		fn(NULL, in + i * in_size, out + i * out_size);
 }
 
+/* Whoever knows that items are cheap names a chunk. */
+static void chunks_run(const struct team *team, const struct bench_job *job)
+{
+	const size_t in_size = job->in_size, out_size = job->out_size;
+	const size_t chunk = bench_chunk(job->count, (unsigned)team->threads);
+	const char *in = job->in;
+	char *out = job->out;
+	forkpool_fn *fn = job->fn;
+	size_t count = job->count, i;
+
+#pragma omp parallel for schedule(dynamic, chunk) num_threads(team->threads)
+	for (i = 0; i < count; i++)
+		fn(NULL, in + i * in_size, out + i * out_size);
+}
+
 static void guided_run(const struct team *team, const struct bench_job *job)
 {
 	const size_t in_size = job->in_size, out_size = job->out_size;
@@ -90,6 +105,23 @@ static void guided_run(const struct team *team, const struct bench_job *job)
 	size_t count = job->count, i;
 
 #pragma omp parallel for schedule(guided) num_threads(team->threads)
+	for (i = 0; i < count; i++)
+		fn(NULL, in + i * in_size, out + i * out_size);
+}
+
+/* Left alone, a task loop has no more tasks than threads; so it is told how many. */
+static void tasks_run(const struct team *team, const struct bench_job *job)
+{
+	const size_t in_size = job->in_size, out_size = job->out_size;
+	const int tasks = team->threads * BENCH_CHUNKS;
+	const char *in = job->in;
+	char *out = job->out;
+	forkpool_fn *fn = job->fn;
+	size_t count = job->count, i;
+
+#pragma omp parallel num_threads(team->threads)
+#pragma omp single
+#pragma omp taskloop num_tasks(tasks)
 	for (i = 0; i < count; i++)
 		fn(NULL, in + i * in_size, out + i * out_size);
 }
@@ -122,18 +154,16 @@ static void nested_run(const struct team *team, const struct bench_job *job)
 
 static int team_map(void *arg, const struct bench_job *job)
 {
+	static void (*const run[])(const struct team *team, const struct bench_job *job) = {
+		[STATIC] = static_run, [DYNAMIC] = dynamic_run, [CHUNKS] = chunks_run,
+		[GUIDED] = guided_run, [TASKS] = tasks_run, [NESTED] = nested_run,
+	};
 	const struct team *team = arg;
 
 	if (job->range)
 		range_run(team, job);
-	else if (team->schedule == NESTED)
-		nested_run(team, job);
-	else if (team->schedule == STATIC)
-		static_run(team, job);
-	else if (team->schedule == DYNAMIC)
-		dynamic_run(team, job);
 	else
-		guided_run(team, job);
+		run[team->schedule](team, job);
 	return 0;
 }
 
@@ -155,10 +185,28 @@ const struct bench_peer bench_omp_dynamic = {
 	.stop = team_stop,
 };
 
+const struct bench_peer bench_omp_chunks = {
+	.name = "omp-dyn-chunk",
+	.flags = BENCH_VARIANT,
+	.variant = CHUNKS,
+	.start = team_start,
+	.map = team_map,
+	.stop = team_stop,
+};
+
 const struct bench_peer bench_omp_guided = {
 	.name = "omp-guided",
 	.flags = BENCH_VARIANT,
 	.variant = GUIDED,
+	.start = team_start,
+	.map = team_map,
+	.stop = team_stop,
+};
+
+const struct bench_peer bench_omp_tasks = {
+	.name = "omp-taskloop",
+	.flags = BENCH_VARIANT,
+	.variant = TASKS,
 	.start = team_start,
 	.map = team_map,
 	.stop = team_stop,

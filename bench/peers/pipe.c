@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Peer: a decent pool on pipes.  Each worker has a pipe for requests and one
- * for replies.  The host never blocks in a read or write, keeps requests waiting
- * in the pipe of every busy worker (many at first, few towards the end, so that
- * all end together), and sends and receives the items' bytes straight from and
+ * Peers: decent pools on pipes and on socket pairs.  Each worker has a stream of
+ * requests and one of replies.  The host never blocks in a read or write, keeps
+ * requests waiting with every busy worker (many at first, few towards the end, so
+ * that all end together), and sends and receives the items' bytes straight from and
  * to the caller's arrays.
+ *
+ * pipe-item, pipe-chunk: two pipes for each worker; a write for each request and for
+ * each reply.
+ * socket-item, socket-chunk: a socket pair for each worker.  Requests go out and
+ * replies come back many to a system call; a worker that has used up half of its
+ * credit gets the whole again, so that what is sent together is much; it answers
+ * what it has done before it sleeps.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,11 +30,19 @@
 #define DEPTH		64
 #define DEPTH_LEAST	2
 #define WORKERS_MAX	1024
+/* Requests and replies of sockets that one system call moves. */
+#define BATCH		32
+/* What a worker reads at once, and what it gathers before it writes, in bytes. */
+#define BUFFER		16384
+
+enum { PIPE_ITEM, PIPE_CHUNK, SOCKET_ITEM, SOCKET_CHUNK };
 
 /* A request; the items' input follows.  A count of 0 sends the worker home. */
 struct request {
-	struct bench_job job;
-	size_t first, count;
+	forkpool_fn *fn;
+	size_t count;
+	uint32_t in_size, out_size;
+	uint32_t gather;		/* so many replies may go together */
 };
 
 /* A reply is a word, so that an item without output has one too, and the items' output. */
@@ -35,20 +51,25 @@ typedef uint64_t reply_word;
 /* A message that goes out or comes in piece by piece. */
 struct transfer {
 	struct request request;
+	size_t first;
 	reply_word word;
 	size_t sent, received;
 };
 
+/* For a socket `to` and `from` are the same. */
 struct lane {
 	int to, from;
 	pid_t pid;
 	/* A ring: taken up by `queued`, sent up to `sent`, answered up to `answered`. */
 	struct transfer ring[DEPTH];
 	unsigned queued, sent, answered;
+	int hungry;			/* gets more requests in this turn */
 };
 
 struct pool {
-	int chunked;
+	int sockets, chunked;
+	unsigned batch;			/* transfers to a system call */
+	unsigned depth;			/* requests that a worker may have now */
 	unsigned workers;
 	struct bench_job job;
 	size_t next, done;
@@ -92,6 +113,71 @@ static int write_all(int fd, const void *buf, size_t len)
 	return 0;
 }
 
+/* The worker's end, with what it has read ahead and what it has yet to write. */
+struct wire {
+	int from, to;
+	size_t begin, end;		/* of what is in `in` */
+	size_t gathered;		/* bytes in `out` ... */
+	unsigned replies;		/* ... of so many replies */
+	char in[BUFFER], out[BUFFER];
+};
+
+static int wire_flush(struct wire *w)
+{
+	size_t len = w->gathered;
+
+	w->gathered = 0;
+	w->replies = 0;
+	return len ? write_all(w->to, w->out, len) : 0;
+}
+
+/* What was done is answered before this may sleep. */
+static int wire_fill(struct wire *w)
+{
+	ssize_t n;
+
+	if (wire_flush(w))
+		return -1;
+	do
+		n = read(w->from, w->in, BUFFER);
+	while (n < 0 && errno == EINTR);
+	w->begin = 0;
+	w->end = n > 0 ? (size_t)n : 0;
+	return n > 0 ? 0 : -1;
+}
+
+static int wire_read(struct wire *w, void *to, size_t len)
+{
+	char *p = to;
+
+	while (len) {
+		size_t n = w->end - w->begin;
+
+		n = n < len ? n : len;
+		memcpy(p, w->in + w->begin, n);
+		w->begin += n;
+		p += n;
+		len -= n;
+		if (len >= BUFFER)
+			return wire_flush(w) || read_all(w->from, p, len) ? -1 : 0;
+		if (len && wire_fill(w))
+			return -1;
+	}
+	return 0;
+}
+
+/* Writes a reply, together with GATHER - 1 others where it is small. */
+static int wire_reply(struct wire *w, const void *from, size_t len, unsigned gather)
+{
+	if (w->gathered + len > BUFFER && wire_flush(w))
+		return -1;
+	if (len > BUFFER || (gather == 1 && !w->gathered))
+		return write_all(w->to, from, len);
+	memcpy(w->out + w->gathered, from, len);
+	w->gathered += len;
+	return ++w->replies < gather ? 0 : wire_flush(w);
+}
+
 static char *buffer_fit(char **buf, size_t *room, size_t need)
 {
 	if (need >= *room) {
@@ -104,28 +190,41 @@ static char *buffer_fit(char **buf, size_t *room, size_t need)
 	return *buf;
 }
 
-static void worker_run(void *arg)
+static void requests_serve(struct wire *w)
 {
-	struct lane *lane = arg;
 	char *in = NULL, *out = NULL;
 	size_t in_room = 0, out_room = 0;
-	reply_word hello = 0;
 	struct request r;
 
-	write_all(lane->from, &hello, sizeof(hello));
-	while (!read_all(lane->to, &r, sizeof(r)) && r.count) {
-		size_t in_len = r.count * r.job.in_size;
-		size_t out_len = sizeof(reply_word) + r.count * r.job.out_size;
+	while (!wire_read(w, &r, sizeof(r)) && r.count) {
+		size_t in_len = r.count * r.in_size;
+		size_t out_len = sizeof(reply_word) + r.count * r.out_size;
+		struct bench_job job = { .fn = r.fn, .in_size = r.in_size,
+					 .out_size = r.out_size };
 
-		r.job.in = buffer_fit(&in, &in_room, in_len);
-		r.job.out = buffer_fit(&out, &out_room, out_len) + sizeof(reply_word);
+		job.in = buffer_fit(&in, &in_room, in_len);
+		job.out = buffer_fit(&out, &out_room, out_len) + sizeof(reply_word);
 		memset(out, 0, sizeof(reply_word));
-		if (read_all(lane->to, in, in_len))
+		if (wire_read(w, in, in_len))
 			return;
-		bench_items_run(&r.job, 0, r.count);
-		if (write_all(lane->from, out, out_len))
+		bench_items_run(&job, 0, r.count);
+		if (wire_reply(w, out, out_len, r.gather))
 			return;
 	}
+}
+
+/* The lane is the worker's own end.  Of the buffers, only what is used costs memory. */
+static void worker_run(void *arg)
+{
+	const struct lane *lane = arg;
+	reply_word hello = 0;
+	struct wire w;
+
+	w.from = lane->from;
+	w.to = lane->to;
+	w.begin = w.end = w.gathered = w.replies = 0;
+	if (!write_all(w.to, &hello, sizeof(hello)))
+		requests_serve(&w);
 }
 
 /* ---- The host --------------------------------------------------------------- */
@@ -146,69 +245,124 @@ static int parts_left(struct iovec part[2], void *a, size_t a_len, void *b,
 	return n;
 }
 
-/* Sends what the pipe takes.  Returns 0, or -1 when the worker is gone. */
+static size_t request_size(const struct transfer *t)
+{
+	return sizeof(t->request) + t->request.count * t->request.in_size;
+}
+
+static size_t reply_size(const struct transfer *t)
+{
+	return sizeof(t->word) + t->request.count * t->request.out_size;
+}
+
+/* The parts not yet sent of the next requests of a lane. */
+static int parts_to_send(const struct pool *pool, struct lane *lane, struct iovec *part)
+{
+	unsigned i;
+	int n = 0;
+
+	for (i = lane->sent; i != lane->queued && i - lane->sent < pool->batch; i++) {
+		struct transfer *t = &lane->ring[i % DEPTH];
+		char *in = (char *)pool->job.in + t->first * t->request.in_size;
+
+		n += parts_left(part + n, &t->request, sizeof(t->request), in,
+				t->request.count * t->request.in_size, t->sent);
+	}
+	return n;
+}
+
+/* Sends what the stream takes.  Returns 0, or -1 when the worker is gone. */
 static int lane_send(struct pool *pool, struct lane *lane)
 {
-	while (lane->sent != lane->queued) {
-		struct transfer *t = &lane->ring[lane->sent % DEPTH];
-		char *in = (char *)pool->job.in + t->request.first * pool->job.in_size;
-		struct iovec part[2];
-		int n = parts_left(part, &t->request, sizeof(t->request), in,
-				   t->request.count * pool->job.in_size, t->sent);
-		ssize_t len;
+	struct iovec part[2 * BATCH];
 
-		if (!n) {
-			lane->sent++;
-			continue;
-		}
-		len = writev(lane->to, part, n);
+	while (lane->sent != lane->queued) {
+		int n = parts_to_send(pool, lane, part);
+		ssize_t len = writev(lane->to, part, n);
+		size_t rest;
+
 		if (len < 0)
 			return errno == EAGAIN || errno == EINTR ? 0 : -1;
-		t->sent += (size_t)len;
+		for (rest = (size_t)len; rest;) {
+			struct transfer *t = &lane->ring[lane->sent % DEPTH];
+			size_t left = request_size(t) - t->sent;
+			size_t step = left < rest ? left : rest;
+
+			t->sent += step;
+			rest -= step;
+			lane->sent += step == left;
+		}
 	}
 	return 0;
 }
 
-/* Takes what the pipe has.  Returns 0, or -1 when the worker is gone. */
+/* The parts not yet received of the next replies of a lane. */
+static int parts_to_receive(const struct pool *pool, struct lane *lane, struct iovec *part)
+{
+	unsigned i;
+	int n = 0;
+
+	for (i = lane->answered; i != lane->sent && i - lane->answered < pool->batch; i++) {
+		struct transfer *t = &lane->ring[i % DEPTH];
+		char *out = pool->job.out + t->first * t->request.out_size;
+
+		n += parts_left(part + n, &t->word, sizeof(t->word), out,
+				t->request.count * t->request.out_size, t->received);
+	}
+	return n;
+}
+
+/* Takes what the stream has.  Returns 0, or -1 when the worker is gone. */
 static int lane_receive(struct pool *pool, struct lane *lane)
 {
-	while (lane->answered != lane->sent) {
-		struct transfer *t = &lane->ring[lane->answered % DEPTH];
-		char *out = pool->job.out + t->request.first * pool->job.out_size;
-		struct iovec part[2];
-		int n = parts_left(part, &t->word, sizeof(t->word), out,
-				   t->request.count * pool->job.out_size, t->received);
-		ssize_t len;
+	struct iovec part[2 * BATCH];
 
-		if (!n) {
-			lane->answered++;
-			pool->done += t->request.count;
-			continue;
-		}
-		len = readv(lane->from, part, n);
+	while (lane->answered != lane->sent) {
+		int n = parts_to_receive(pool, lane, part);
+		ssize_t len = readv(lane->from, part, n);
+		size_t rest;
+
 		if (len <= 0)
 			return len < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -1;
-		t->received += (size_t)len;
+		for (rest = (size_t)len; rest;) {
+			struct transfer *t = &lane->ring[lane->answered % DEPTH];
+			size_t left = reply_size(t) - t->received;
+			size_t step = left < rest ? left : rest;
+
+			t->received += step;
+			rest -= step;
+			if (step == left) {
+				lane->answered++;
+				pool->done += t->request.count;
+			}
+		}
 	}
 	return 0;
 }
 
-/* Cuts the next piece off the job for a worker that has fewer than DEPTH. */
-static int lane_queue(struct pool *pool, struct lane *lane, unsigned depth)
+/* Cuts the next piece off the job for a worker that has fewer than TURN. */
+static int lane_queue(struct pool *pool, struct lane *lane, unsigned turn)
 {
 	size_t left = pool->job.count - pool->next;
 	size_t chunk = pool->chunked ? bench_chunk(pool->job.count, pool->workers) : 1;
 	struct transfer *t = &lane->ring[lane->queued % DEPTH];
 
-	if (!left || lane->queued - lane->answered >= depth)
+	if (!left || lane->queued - lane->answered >= turn)
 		return 0;
 	if (chunk > left)
 		chunk = left;
-	t->request = (struct request){ pool->job, pool->next, chunk };
+	t->request = (struct request){
+		.fn = pool->job.fn, .count = chunk,
+		.in_size = (uint32_t)pool->job.in_size,
+		.out_size = (uint32_t)pool->job.out_size,
+		/* Half of the credit: so a worker seldom runs out of requests. */
+		.gather = pool->batch == 1 ? 1 : pool->depth / 2,
+	};
+	t->first = pool->next;
 	t->sent = t->received = 0;
 	pool->next += chunk;
 	lane->queued++;
-	return lane_send(pool, lane);
+	return lane->queued - lane->sent < pool->batch ? 0 : lane_send(pool, lane);
 }
 
 static unsigned pool_depth(const struct pool *pool)
@@ -220,15 +374,27 @@ static unsigned pool_depth(const struct pool *pool)
 	return share < DEPTH ? (unsigned)share : DEPTH;
 }
 
+/* With batches, only who has used up half of its credit gets more. */
+static int lane_hungry(const struct pool *pool, const struct lane *lane)
+{
+	return pool->batch == 1 || lane->queued - lane->answered <= pool->depth / 2;
+}
+
 /* Every worker gets one piece before any gets a second. */
 static int pool_queue(struct pool *pool)
 {
-	unsigned most = pool_depth(pool), depth, i;
+	unsigned turn, i;
 
-	for (depth = 1; depth <= most; depth++)
+	pool->depth = pool_depth(pool);
+	for (i = 0; i < pool->workers; i++)
+		pool->lane[i].hungry = lane_hungry(pool, &pool->lane[i]);
+	for (turn = 1; turn <= pool->depth; turn++)
 		for (i = 0; i < pool->workers; i++)
-			if (lane_queue(pool, &pool->lane[i], depth))
+			if (pool->lane[i].hungry && lane_queue(pool, &pool->lane[i], turn))
 				return -1;
+	for (i = 0; i < pool->workers; i++)
+		if (lane_send(pool, &pool->lane[i]))
+			return -1;
 	return 0;
 }
 
@@ -279,10 +445,10 @@ static void nonblock_set(int fd, int on)
 	fcntl(fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK);
 }
 
-static int lane_start(struct lane *lane)
+/* Both ends, the host's and the worker's. */
+static int pipes_open(struct lane *lane, struct lane *far)
 {
 	int to[2], from[2];
-	struct lane far;
 
 	if (pipe2(to, O_CLOEXEC))
 		return -1;
@@ -291,12 +457,43 @@ static int lane_start(struct lane *lane)
 		close(to[1]);
 		return -1;
 	}
-	far = (struct lane){ .to = to[0], .from = from[1] };
-	*lane = (struct lane){ .to = to[1], .from = from[0] };
+	lane->to = to[1];
+	lane->from = from[0];
+	far->from = to[0];
+	far->to = from[1];
+	return 0;
+}
+
+static int sockets_open(struct lane *lane, struct lane *far)
+{
+	int end[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, end))
+		return -1;
+	lane->to = lane->from = end[0];
+	far->to = far->from = end[1];
+	return 0;
+}
+
+static void ends_close(int to, int from)
+{
+	close(to);
+	if (from != to)
+		close(from);
+}
+
+static int lane_start(const struct pool *pool, struct lane *lane)
+{
+	struct lane far;
+
+	if (pool->sockets ? sockets_open(lane, &far) : pipes_open(lane, &far))
+		return -1;
 	lane->pid = bench_worker_fork(worker_run, &far);
-	close(to[0]);
-	close(from[1]);
-	return lane->pid < 0 ? -1 : 0;
+	ends_close(far.to, far.from);
+	if (lane->pid > 0)
+		return 0;
+	ends_close(lane->to, lane->from);
+	return -1;
 }
 
 static void pool_stop(void *arg)
@@ -310,10 +507,8 @@ static void pool_stop(void *arg)
 		write_all(pool->lane[i].to, &home, sizeof(home));
 	}
 	for (i = 0; i < pool->workers; i++) {
-		close(pool->lane[i].to);
-		close(pool->lane[i].from);
-		if (pool->lane[i].pid > 0)
-			waitpid(pool->lane[i].pid, NULL, 0);
+		ends_close(pool->lane[i].to, pool->lane[i].from);
+		waitpid(pool->lane[i].pid, NULL, 0);
 	}
 	free(pool->polls);
 	free(pool);
@@ -340,12 +535,14 @@ static void *pool_start(const struct bench_peer *peer, unsigned workers, size_t 
 	(void)shared;
 	if (!pool || workers > WORKERS_MAX)
 		goto fail;
-	pool->chunked = peer->variant;
+	pool->sockets = peer->variant == SOCKET_ITEM || peer->variant == SOCKET_CHUNK;
+	pool->chunked = peer->variant == PIPE_CHUNK || peer->variant == SOCKET_CHUNK;
+	pool->batch = pool->sockets ? BATCH : 1;
 	pool->polls = calloc(workers, 2 * sizeof(*pool->polls));
 	if (!pool->polls)
 		goto fail;
 	while (pool->workers < workers) {
-		if (lane_start(&pool->lane[pool->workers]))
+		if (lane_start(pool, &pool->lane[pool->workers]))
 			goto fail_lanes;
 		pool->workers++;
 	}
@@ -363,7 +560,7 @@ fail:
 const struct bench_peer bench_pipe_item = {
 	.name = "pipe-item",
 	.flags = BENCH_PROCESSES | BENCH_PER_ITEM | BENCH_COPIES,
-	.variant = 0,
+	.variant = PIPE_ITEM,
 	.start = pool_start,
 	.map = pool_map,
 	.stop = pool_stop,
@@ -372,7 +569,25 @@ const struct bench_peer bench_pipe_item = {
 const struct bench_peer bench_pipe_chunk = {
 	.name = "pipe-chunk",
 	.flags = BENCH_PROCESSES | BENCH_COPIES | BENCH_VARIANT,
-	.variant = 1,
+	.variant = PIPE_CHUNK,
+	.start = pool_start,
+	.map = pool_map,
+	.stop = pool_stop,
+};
+
+const struct bench_peer bench_socket_item = {
+	.name = "socket-item",
+	.flags = BENCH_PROCESSES | BENCH_PER_ITEM | BENCH_COPIES,
+	.variant = SOCKET_ITEM,
+	.start = pool_start,
+	.map = pool_map,
+	.stop = pool_stop,
+};
+
+const struct bench_peer bench_socket_chunk = {
+	.name = "socket-chunk",
+	.flags = BENCH_PROCESSES | BENCH_COPIES | BENCH_VARIANT,
+	.variant = SOCKET_CHUNK,
 	.start = pool_start,
 	.map = pool_map,
 	.stop = pool_stop,

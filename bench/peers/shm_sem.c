@@ -1,44 +1,51 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Peer: the shared-memory pool that one writes first: a ring under a lock in
+ * Peers: the shared-memory pool that one writes first: a ring under a lock in
  * memory shared by fork, one semaphore that counts what it holds and one that
  * counts its room.  No recovery: a worker that dies takes its work along.
+ *
+ * fork: the same ring, but a single process takes from it, and it forks a child for
+ * each item, as many at a time as there are workers.  It is a small process, forked
+ * before the host had any array, so that its forks are as cheap as they can be.
  */
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "bench.h"
+#include "peers.h"
+
+enum { ITEM, CHUNK, FORK };
 
 #define RING		1024
-#define ALIGN		4096
 
 /* A count of 0 sends a worker home. */
 struct piece {
 	size_t first, count;
 };
 
-/* What host and workers share; the arrays lie behind it. */
+/* What host and workers share. */
 struct shared {
-	pthread_mutex_t lock;		/* guards ring, head, tail, left */
+	pthread_mutex_t lock;		/* guards ring, head, tail, left, err */
 	sem_t filled, room;		/* what the ring holds, what it could take */
 	sem_t ready, finished;
+	sem_t children;			/* that may be forked beside those that run */
 	struct bench_job job;
 	size_t left;			/* items not yet done */
+	int err;
 	unsigned head, tail;
 	struct piece ring[RING];
 };
 
 struct pool {
-	int chunked;
-	unsigned workers;
+	int kind;
+	unsigned workers;		/* processes that take from the ring */
+	struct bench_arena arena;
 	struct shared *shared;
-	size_t size, used;		/* bytes of the mapping */
 	pid_t pid[];
 };
 
@@ -69,54 +76,90 @@ static struct piece piece_pop(struct shared *s)
 	return piece;
 }
 
+static void piece_end(struct shared *s, const struct piece *piece, int err)
+{
+	int last;
+
+	pthread_mutex_lock(&s->lock);
+	s->left -= piece->count;
+	s->err = s->err ? s->err : err;
+	last = !s->left;
+	pthread_mutex_unlock(&s->lock);
+	if (last)
+		sem_post(&s->finished);
+}
+
 static void worker_run(void *arg)
 {
 	struct shared *s = arg;
 	struct piece piece;
-	int last;
 
 	sem_post(&s->ready);
 	while ((piece = piece_pop(s)).count) {
 		bench_items_run(&s->job, piece.first, piece.count);
-		pthread_mutex_lock(&s->lock);
-		s->left -= piece.count;
-		last = !s->left;
-		pthread_mutex_unlock(&s->lock);
-		if (last)
-			sem_post(&s->finished);
+		piece_end(s, &piece, 0);
 	}
+}
+
+struct child {
+	struct shared *shared;
+	struct piece piece;
+};
+
+static void child_run(void *arg)
+{
+	const struct child *child = arg;
+
+	bench_items_run(&child->shared->job, child->piece.first, child->piece.count);
+	piece_end(child->shared, &child->piece, 0);
+	sem_post(&child->shared->children);
+}
+
+static void forker_run(void *arg)
+{
+	struct child child = { .shared = arg };
+	struct shared *s = arg;
+	pid_t pid;
+
+	/* Nobody asks how a child has ended: the system does away with it by itself. */
+	signal(SIGCHLD, SIG_IGN);
+	sem_post(&s->ready);
+	while ((child.piece = piece_pop(s)).count) {
+		sem_take(&s->children);
+		pid = bench_worker_fork(child_run, &child);
+		if (pid < 0) {
+			piece_end(s, &child.piece, (int)pid);
+			sem_post(&s->children);
+		}
+	}
+	/* Returns when no child is left. */
+	wait(NULL);
 }
 
 static int pool_map(void *arg, const struct bench_job *job)
 {
 	struct pool *pool = arg;
 	struct shared *s = pool->shared;
-	size_t chunk = pool->chunked ? bench_chunk(job->count, pool->workers) : 1;
+	size_t chunk = pool->kind == CHUNK ? bench_chunk(job->count, pool->workers) : 1;
 	size_t i;
 
 	if (!job->count)
 		return 0;
 	s->job = *job;
 	s->left = job->count;
+	s->err = 0;
 	for (i = 0; i < job->count; i += chunk) {
 		size_t rest = job->count - i;
 
 		piece_push(s, (struct piece){ i, rest < chunk ? rest : chunk });
 	}
 	sem_take(&s->finished);
-	return 0;
+	return s->err;
 }
 
 static void *pool_alloc(void *arg, size_t size)
 {
-	struct pool *pool = arg;
-	char *p = (char *)pool->shared + pool->used;
-
-	size = (size + ALIGN - 1) & ~(size_t)(ALIGN - 1);
-	if (size > pool->size - pool->used)
-		return NULL;
-	pool->used += size;
-	return p;
+	return bench_arena_alloc(&((struct pool *)arg)->arena, size);
 }
 
 static void pool_stop(void *arg)
@@ -128,18 +171,19 @@ static void pool_stop(void *arg)
 		piece_push(pool->shared, (struct piece){ 0, 0 });
 	for (i = 0; i < pool->workers; i++)
 		waitpid(pool->pid[i], NULL, 0);
-	munmap(pool->shared, pool->size);
+	bench_arena_close(&pool->arena);
 	free(pool);
 }
 
-static struct shared *shared_map(size_t size)
+static int shared_setup(struct pool *pool, unsigned children, size_t arrays)
 {
 	pthread_mutexattr_t attr;
-	struct shared *s = mmap(NULL, size, PROT_READ | PROT_WRITE,
-				MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	struct shared *s;
+	int err = bench_arena_open(&pool->arena, sizeof(*s) + arrays, 3);
 
-	if (s == MAP_FAILED)
-		return NULL;
+	if (err)
+		return err;
+	s = pool->shared = bench_arena_alloc(&pool->arena, sizeof(*s));
 	pthread_mutexattr_init(&attr);
 	pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
 	pthread_mutex_init(&s->lock, &attr);
@@ -147,32 +191,34 @@ static struct shared *shared_map(size_t size)
 	sem_init(&s->room, 1, RING);
 	sem_init(&s->ready, 1, 0);
 	sem_init(&s->finished, 1, 0);
-	return s;
+	sem_init(&s->children, 1, children);
+	return 0;
 }
 
 static void *pool_start(const struct bench_peer *peer, unsigned workers, size_t shared)
 {
-	struct pool *pool = calloc(1, sizeof(*pool) + workers * sizeof(pool->pid[0]));
+	const int kind = peer->variant;
+	const unsigned processes = kind == FORK ? 1 : workers;
+	struct pool *pool = calloc(1, sizeof(*pool) + processes * sizeof(pool->pid[0]));
 	unsigned i;
 
 	if (!pool)
 		goto fail;
-	pool->chunked = peer->variant;
-	pool->used = (sizeof(*pool->shared) + ALIGN - 1) & ~(size_t)(ALIGN - 1);
-	/* Each of the two arrays may be rounded up. */
-	pool->size = pool->used + shared + 2 * ALIGN;
-	pool->shared = shared_map(pool->size);
-	if (!pool->shared)
+	pool->kind = kind;
+	if (shared_setup(pool, workers, shared))
 		goto fail;
-	for (; pool->workers < workers; pool->workers++) {
-		pool->pid[pool->workers] = bench_worker_fork(worker_run, pool->shared);
-		if (pool->pid[pool->workers] < 0) {
+	for (; pool->workers < processes; pool->workers++) {
+		pid_t pid = bench_worker_fork(kind == FORK ? forker_run : worker_run,
+					      pool->shared);
+
+		if (pid < 0) {
 			pool_stop(pool);
 			pool = NULL;
 			goto fail;
 		}
+		pool->pid[pool->workers] = pid;
 	}
-	for (i = 0; i < workers; i++)
+	for (i = 0; i < processes; i++)
 		sem_take(&pool->shared->ready);
 	return pool;
 fail:
@@ -184,7 +230,7 @@ fail:
 const struct bench_peer bench_shm_item = {
 	.name = "shm-item",
 	.flags = BENCH_PROCESSES | BENCH_PER_ITEM,
-	.variant = 0,
+	.variant = ITEM,
 	.start = pool_start,
 	.map = pool_map,
 	.alloc = pool_alloc,
@@ -194,7 +240,17 @@ const struct bench_peer bench_shm_item = {
 const struct bench_peer bench_shm_chunk = {
 	.name = "shm-chunk",
 	.flags = BENCH_PROCESSES | BENCH_VARIANT,
-	.variant = 1,
+	.variant = CHUNK,
+	.start = pool_start,
+	.map = pool_map,
+	.alloc = pool_alloc,
+	.stop = pool_stop,
+};
+
+const struct bench_peer bench_fork = {
+	.name = "fork",
+	.flags = BENCH_PROCESSES | BENCH_FORKS,
+	.variant = FORK,
 	.start = pool_start,
 	.map = pool_map,
 	.alloc = pool_alloc,

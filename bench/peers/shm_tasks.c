@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Peer for single tasks: the shared-memory pool that one writes first.  A ring of
+ * Peers for single tasks: the shared-memory pool that one writes first.  A ring of
  * tasks under a lock, a semaphore that counts them; and the same for the results
  * of each submitter.  Rings have room for all that may be unfinished.  No recovery:
  * a worker that dies takes its work along.
+ *
+ * fork-task: the same rings, but a single small process takes from them, and it forks
+ * a child for each task, as many at a time as there are workers.
  */
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -15,6 +19,8 @@
 #include <unistd.h>
 
 #include "bench.h"
+
+enum { WORKERS, FORK };
 
 /* No function sends a worker home. */
 struct work {
@@ -27,6 +33,7 @@ struct work {
 struct result {
 	size_t index;
 	uint64_t out;
+	int err;
 };
 
 struct results {
@@ -40,6 +47,7 @@ struct results {
 struct shared {
 	pthread_mutex_t lock;		/* guards head, tail, ring */
 	sem_t filled;
+	sem_t children;			/* that may be forked beside those that run */
 	size_t head, tail;
 	struct work ring[BENCH_SUBMITTERS_MAX * BENCH_WINDOW];
 	struct results results[BENCH_SUBMITTERS_MAX];
@@ -94,23 +102,62 @@ static struct result result_pop(struct results *r)
 	return result;
 }
 
+static void work_run(struct shared *s, const struct work *work)
+{
+	struct result result = { .index = work->index };
+
+	work->fn(NULL, &work->task, &result.out);
+	result_push(&s->results[work->submitter], result);
+}
+
 static void worker_run(void *arg)
 {
 	struct shared *s = arg;
-	struct result result;
 	struct work work;
 
-	for (work_pop(s, &work); work.fn; work_pop(s, &work)) {
-		result.index = work.index;
-		work.fn(NULL, &work.task, &result.out);
-		result_push(&s->results[work.submitter], result);
+	for (work_pop(s, &work); work.fn; work_pop(s, &work))
+		work_run(s, &work);
+}
+
+struct child {
+	struct shared *shared;
+	struct work work;
+};
+
+static void child_run(void *arg)
+{
+	const struct child *child = arg;
+
+	work_run(child->shared, &child->work);
+	sem_post(&child->shared->children);
+}
+
+static void forker_run(void *arg)
+{
+	struct child child = { .shared = arg };
+	struct shared *s = arg;
+
+	/* Nobody asks how a child has ended: the system does away with it by itself. */
+	signal(SIGCHLD, SIG_IGN);
+	for (work_pop(s, &child.work); child.work.fn; work_pop(s, &child.work)) {
+		struct result failed = { .index = child.work.index };
+
+		sem_take(&s->children);
+		failed.err = (int)bench_worker_fork(child_run, &child);
+		if (failed.err < 0) {
+			result_push(&s->results[child.work.submitter], failed);
+			sem_post(&s->children);
+		}
 	}
+	/* Returns when no child is left. */
+	wait(NULL);
 }
 
 static int pool_stream(void *arg, unsigned submitter, const struct bench_stream *stream)
 {
 	struct shared *s = ((struct pool *)arg)->shared;
 	size_t sent = 0, collected = 0;
+	int err = 0;
 
 	while (collected < stream->count) {
 		if (sent < stream->count && sent - collected < BENCH_WINDOW) {
@@ -122,10 +169,11 @@ static int pool_stream(void *arg, unsigned submitter, const struct bench_stream 
 			struct result result = result_pop(&s->results[submitter]);
 
 			stream->out[result.index] = result.out;
+			err = err ? err : result.err;
 			collected++;
 		}
 	}
-	return 0;
+	return err;
 }
 
 /* ---- Start and stop -------------------------------------------------------------------- */
@@ -144,7 +192,7 @@ static void pool_stop(void *arg)
 	free(pool);
 }
 
-static struct shared *shared_map(void)
+static struct shared *shared_map(unsigned children)
 {
 	struct shared *s = mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE,
 				MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -157,6 +205,7 @@ static struct shared *shared_map(void)
 	pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
 	pthread_mutex_init(&s->lock, &attr);
 	sem_init(&s->filled, 1, 0);
+	sem_init(&s->children, 1, children);
 	for (i = 0; i < BENCH_SUBMITTERS_MAX; i++) {
 		pthread_mutex_init(&s->results[i].lock, &attr);
 		sem_init(&s->results[i].filled, 1, 0);
@@ -167,16 +216,18 @@ static struct shared *shared_map(void)
 static void *pool_start(const struct bench_task_peer *peer, unsigned workers,
 			unsigned submitters)
 {
-	struct pool *pool = calloc(1, sizeof(*pool) + workers * sizeof(pool->pid[0]));
+	const int forks = peer->peer.variant == FORK;
+	const unsigned processes = forks ? 1 : workers;
+	struct pool *pool = calloc(1, sizeof(*pool) + processes * sizeof(pool->pid[0]));
 
 	(void)submitters;
 	if (!pool)
 		goto fail;
-	pool->shared = shared_map();
+	pool->shared = shared_map(workers);
 	if (!pool->shared)
 		goto fail;
-	for (; pool->workers < workers; pool->workers++) {
-		pid_t pid = bench_worker_fork(worker_run, pool->shared);
+	for (; pool->workers < processes; pool->workers++) {
+		pid_t pid = bench_worker_fork(forks ? forker_run : worker_run, pool->shared);
 
 		if (pid < 0) {
 			pool_stop(pool);
@@ -193,7 +244,16 @@ fail:
 }
 
 const struct bench_task_peer bench_shm_task = {
-	.peer = { .name = "shm-task", .flags = BENCH_PROCESSES | BENCH_PER_ITEM },
+	.peer = { .name = "shm-task", .flags = BENCH_PROCESSES | BENCH_PER_ITEM,
+		  .variant = WORKERS },
+	.start = pool_start,
+	.stop = pool_stop,
+	.stream = pool_stream,
+};
+
+const struct bench_task_peer bench_fork_task = {
+	.peer = { .name = "fork-task", .flags = BENCH_PROCESSES | BENCH_FORKS,
+		  .variant = FORK },
 	.start = pool_start,
 	.stop = pool_stop,
 	.stream = pool_stream,

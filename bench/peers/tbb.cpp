@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Peer: oneTBB's parallel_for with its default partitioner, in an arena of as
- * many slots as there are workers (the caller holds one of them).
+ * Peers: oneTBB's parallel_for with its default partitioner, which splits what others
+ * ask for, and with the static one, in an arena of as many slots as there are workers
+ * (the caller holds one of them).
  */
 #include <atomic>
 #include <cstdio>
@@ -68,23 +69,34 @@ void *team_start(const struct bench_peer *peer, unsigned workers, size_t)
 	return nullptr;
 }
 
-int team_map(void *arg, const struct bench_job *job)
+template <class partitioner> void job_run(const struct bench_job &j, const partitioner &parts)
 {
 	using range = tbb::blocked_range<size_t>;
-	team *t = static_cast<team *>(arg);
-	const bench_job j = *job;
 
-	t->arena.execute([&] {
-		if (j.range) {
-			tbb::parallel_for(range(0, j.count), [j](const range &r) {
-				j.range(j.arg, r.begin(), r.end());
-			});
-			return;
-		}
+	if (j.range) {
 		tbb::parallel_for(range(0, j.count), [j](const range &r) {
-			for (size_t i = r.begin(); i != r.end(); i++)
-				j.fn(nullptr, j.in + i * j.in_size, j.out + i * j.out_size);
-		});
+			j.range(j.arg, r.begin(), r.end());
+		}, parts);
+		return;
+	}
+	tbb::parallel_for(range(0, j.count), [j](const range &r) {
+		for (size_t i = r.begin(); i != r.end(); i++)
+			j.fn(nullptr, j.in + i * j.in_size, j.out + i * j.out_size);
+	}, parts);
+}
+
+int team_map(void *arg, const struct bench_job *job)
+{
+	static_cast<team *>(arg)->arena.execute([job] {
+		job_run(*job, tbb::auto_partitioner());
+	});
+	return 0;
+}
+
+int team_map_static(void *arg, const struct bench_job *job)
+{
+	static_cast<team *>(arg)->arena.execute([job] {
+		job_run(*job, tbb::static_partitioner());
 	});
 	return 0;
 }
@@ -115,6 +127,11 @@ int team_map_nested(void *arg, const struct bench_job *job)
 extern const struct bench_peer bench_tbb;
 const struct bench_peer bench_tbb = {
 	"tbb", BENCH_RANGES, 0, team_start, team_map, nullptr, team_stop,
+};
+
+extern const struct bench_peer bench_tbb_static;
+const struct bench_peer bench_tbb_static = {
+	"tbb-static", BENCH_RANGES | BENCH_VARIANT, 0, team_start, team_map_static, nullptr, team_stop,
 };
 
 extern const struct bench_peer bench_tbb_nested;

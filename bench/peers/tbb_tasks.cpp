@@ -10,26 +10,17 @@
  * word to wait on: a client spins a little, then sleeps.
  */
 #include <array>
-#include <atomic>
 #include <memory>
-#include <thread>
 
 #include <tbb/global_control.h>
 #include <tbb/task_arena.h>
 #include <tbb/task_group.h>
 
-#include "bench.h"
+#include "peers.h"
 
 namespace {
 
 enum { GROUP, WINDOW, ENQUEUE };
-
-/*
- * Turns that a client spins, some 20 us, and after how many it lets others run: the
- * thread that is to run its task may have been put on this very CPU.
- */
-constexpr unsigned SPIN = 700;
-constexpr unsigned YIELD = 50;
 
 struct team {
 	tbb::task_scheduler_handle handle;
@@ -144,58 +135,25 @@ int group_fib(void *arg, uint64_t n, uint64_t *ret)
 
 /* ---- Enqueue --------------------------------------------------------------------------- */
 
-enum : uint32_t { PENDING, DONE, ASLEEP };
-
-using state = std::atomic<uint32_t>;
-
-/* A futex is a plain word to the kernel. */
-const uint32_t *word(const state *s)
-{
-	return reinterpret_cast<const uint32_t *>(s);
-}
-
-void state_done(state *s)
-{
-	if (s->exchange(DONE) == ASLEEP)
-		bench_word_wake(word(s));
-}
-
-void state_await(state *s)
-{
-	for (unsigned i = 0; i < SPIN; i++) {
-		if (s->load(std::memory_order_acquire) == DONE)
-			return;
-		if (i % YIELD == YIELD - 1)
-			std::this_thread::yield();
-		bench_spin(i);
-	}
-
-	uint32_t pending = PENDING;
-
-	s->compare_exchange_strong(pending, ASLEEP);
-	while (s->load(std::memory_order_acquire) != DONE)
-		bench_word_wait(word(s), ASLEEP);
-}
-
 int enqueue_stream(void *arg, unsigned, const struct bench_stream *stream)
 {
 	team *t = static_cast<team *>(arg);
 	const bench_stream s = *stream;
-	std::array<state, BENCH_WINDOW> states;
+	std::array<uint32_t, BENCH_WINDOW> flags;
 
 	for (size_t i = 0; i < s.count; i++) {
-		state *one = &states[i % BENCH_WINDOW];
+		uint32_t *one = &flags[i % BENCH_WINDOW];
 
 		if (i >= BENCH_WINDOW)
-			state_await(one);
-		one->store(PENDING, std::memory_order_relaxed);
+			bench_flag_await(one);
+		*one = 0;
 		t->arena.enqueue([fn = s.fn, in = &s.in[i], out = &s.out[i], one] {
 			fn(nullptr, in, out);
-			state_done(one);
+			bench_flag_raise(one);
 		});
 	}
 	for (size_t i = s.count < BENCH_WINDOW ? 0 : s.count - BENCH_WINDOW; i < s.count; i++)
-		state_await(&states[i % BENCH_WINDOW]);
+		bench_flag_await(&flags[i % BENCH_WINDOW]);
 	return 0;
 }
 
