@@ -50,6 +50,8 @@ enum {
 	BENCH_NESTED = 1 << 7,		/* runs a cube of items as maps inside items, three levels deep */
 	BENCH_BARE = 1 << 8,		/* no pool: what the machine itself takes for it */
 	BENCH_SPINS = 1 << 9,		/* its worker never sleeps while it is measured */
+	BENCH_MEMCPY = 1 << 16,		/* copies and no more: only where a workload asks for it */
+	BENCH_ONE_RUNTIME = 1 << 17,	/* its threads are the program's: no pools beside each other */
 };
 
 struct bench_peer {
@@ -77,6 +79,7 @@ extern const struct bench_peer bench_shm_item, bench_shm_chunk;
 extern const struct bench_peer bench_omp_static, bench_omp_dynamic, bench_omp_guided;
 extern const struct bench_peer bench_omp_nested;
 extern const struct bench_peer bench_tbb, bench_tbb_nested;
+extern const struct bench_peer bench_memcpy;
 
 /* How the chunked peers cut their loops: this many chunks for each worker. */
 #define BENCH_CHUNKS		4
@@ -89,6 +92,9 @@ size_t bench_width(size_t count);
 
 /* Runs items FIRST ... of a job in this process. */
 void bench_items_run(const struct bench_job *job, size_t first, size_t count);
+
+/* After a map of bench_memcpy, untimed: the results, from what it has copied. */
+void bench_memcpy_finish(void *pool, const struct bench_job *job);
 
 /* ---- Peers that take single tasks --------------------------------------------- */
 
@@ -143,6 +149,10 @@ extern const struct bench_task_peer bench_shm_task, bench_condvar_task;
 extern const struct bench_task_peer bench_omp_task;
 extern const struct bench_task_peer bench_tbb_group, bench_tbb_window, bench_tbb_enqueue;
 extern const struct bench_task_peer bench_spin_bare, bench_futex_wake, bench_futex_bare;
+
+/* The stream of forkpool's peers, with options for each task; NULL: none. */
+int bench_forkpool_stream(struct forkpool *pool, const struct bench_stream *stream,
+			  const struct forkpool_job_opts *opts);
 
 /* BODY on so many threads at once, this one among them. */
 void bench_submitters_run(unsigned submitters, bench_submitter *body, void *arg);
@@ -201,10 +211,13 @@ struct bench_workload {
 	unsigned submitters;
 	int64_t idle;		/* ns of sleep before each round trip */
 	int apart;		/* the submitter on one CPU, all else on another */
+	unsigned pools;		/* so many at once, one for each submitter; 0 = one for all */
+	unsigned only;		/* BENCH_ flags: peers of none of these kinds are left out; 0 = none are */
+	unsigned dirty;		/* MiB of dirty private memory beside the pool */
 };
 
 /* All of them; name NULL at the end. */
-extern const struct bench_workload bench_workloads[];
+extern const struct bench_workload *bench_workloads;
 
 /* The arrays that a range function works on. */
 struct bench_arrays {
@@ -227,12 +240,15 @@ int bench_idle_run(const struct bench_workload *workload, unsigned workers);
 int bench_stream_run(const struct bench_workload *workload, unsigned workers);
 int bench_trip_run(const struct bench_workload *workload, unsigned workers);
 int bench_fib_run(const struct bench_workload *workload, unsigned workers);
+int bench_recovery_run(const struct bench_workload *workload, unsigned workers);
+int bench_cost_run(const struct bench_workload *workload, unsigned workers);
+int bench_billion_run(const struct bench_workload *workload, unsigned workers);
 
 /*
  * Starts and stops the pool of the peer NAME in this very program, beside
- * 1 GiB of dirty memory if DIRTY, and prints plain numbers: what w7 runs.
+ * DIRTY MiB of dirty memory, and prints plain numbers: what w7 runs.
  */
-int bench_life_main(const char *name, unsigned workers, int dirty);
+int bench_life_main(const char *name, unsigned workers, unsigned dirty);
 
 /* ---- The run --------------------------------------------------------------- */
 
@@ -244,7 +260,7 @@ struct bench_options {
 	unsigned rounds;
 	int quick;
 	const char *life;	/* only this peer's start and stop, for bench_life_main() */
-	int dirty;
+	unsigned dirty;		/* MiB, for it */
 	int json;		/* descriptor; -1 = none */
 };
 
@@ -266,11 +282,15 @@ void bench_sleep(int64_t ns);
 
 /* ---- Results ---------------------------------------------------------------- */
 
+#define BENCH_PERCENTILES	5
+
 struct bench_series {
 	const struct bench_peer *peer;
 	double first;			/* with first touch; < 0 = not measured */
 	double sample[BENCH_ROUNDS_MAX];	/* the smaller the better */
 	double p99, max;		/* of all rounds together, where the table has tails */
+	int percentiles;		/* whether percentile is known */
+	double percentile[BENCH_PERCENTILES];	/* p50, p90, p99, p99.9, max; of all rounds together */
 };
 
 struct bench_table {
@@ -294,6 +314,12 @@ void bench_machine_print(void);
 void bench_json_open(void);
 void bench_json_close(void);
 double bench_median(const double *sample, unsigned count);
+
+/* Sorts COUNT single times and sets the tails and percentiles of a series to theirs. */
+void bench_percentiles_set(struct bench_series *series, uint32_t *ns, size_t count);
+/* Of sorted ones, the least that PER_MILLE of them are not longer than. */
+double bench_percentile(const uint32_t *ns, size_t count, size_t per_mille);
+int bench_ns_compare(const void *a, const void *b);
 
 /* ---- Processes --------------------------------------------------------------- */
 

@@ -17,6 +17,7 @@
 
 #define ROUNDS		10
 #define ROUNDS_QUICK	3
+#define DIRTY_MOST	1048576	/* MiB */
 
 /* Options without a letter. */
 enum { OPTION_LIFE = 256, OPTION_DIRTY };
@@ -32,6 +33,7 @@ const struct bench_peer *const bench_peers[] = {
 	&bench_pipe_chunk,
 	&bench_shm_item,
 	&bench_shm_chunk,
+	&bench_memcpy,
 #ifdef BENCH_OMP
 	&bench_omp_static,
 	&bench_omp_dynamic,
@@ -83,7 +85,7 @@ static const char usage[] =
 "  -j, --json FILE       every sample as JSON, too\n"
 "      --life PEER       only this peer's start and stop, as plain numbers (ns, ns,\n"
 "                        bytes of PSS for each worker): what w7 runs in each round\n"
-"      --dirty           with --life: beside 1 GiB of dirty memory\n"
+"      --dirty MIB       with --life: beside so much dirty memory\n"
 "  -l, --list            names of workloads and peers\n"
 "  -h, --help            this text\n"
 "Exits with 1 when a result was wrong or a pool did not start.\n";
@@ -124,6 +126,8 @@ int bench_listed(const char *list, const char *name)
 int bench_chosen(const struct bench_workload *w, const struct bench_peer *peer)
 {
 	if (peer->flags & BENCH_NESTED && !w->nested)
+		return 0;
+	if (w->only ? !(peer->flags & w->only) : peer->flags & BENCH_MEMCPY)
 		return 0;
 	if (peer->flags & w->skip || (w->range && !(peer->flags & BENCH_RANGES)))
 		return 0;
@@ -315,6 +319,14 @@ static int rounds_parse(const char *text)
 	return err ? err : *end ? -EINVAL : 0;
 }
 
+static int dirty_parse(const char *text)
+{
+	char *end;
+	int err = number_parse(text, &end, DIRTY_MOST, &bench_opt.dirty);
+
+	return err ? err : *end ? -EINVAL : 0;
+}
+
 static int json_open(const char *path)
 {
 	bench_opt.json = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
@@ -347,8 +359,7 @@ static int option_take(int option)
 		bench_opt.life = optarg;
 		return names_check(optarg, 1);
 	case OPTION_DIRTY:
-		bench_opt.dirty = 1;
-		return 0;
+		return dirty_parse(optarg);
 	case 'l':
 		names_print();
 		return 1;
@@ -370,7 +381,7 @@ static int options_parse(int argc, char **argv)
 		{ "quick", no_argument, NULL, 'q' },
 		{ "json", required_argument, NULL, 'j' },
 		{ "life", required_argument, NULL, OPTION_LIFE },
-		{ "dirty", no_argument, NULL, OPTION_DIRTY },
+		{ "dirty", required_argument, NULL, OPTION_DIRTY },
 		{ "list", no_argument, NULL, 'l' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
