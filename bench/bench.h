@@ -213,11 +213,11 @@ struct bench_workload {
 	int apart;		/* the submitter on one CPU, all else on another */
 	unsigned pools;		/* so many at once, one for each submitter; 0 = one for all */
 	unsigned only;		/* BENCH_ flags: peers of none of these kinds are left out; 0 = none are */
-	unsigned dirty;		/* MiB of dirty private memory beside the pool */
+	int dirty;		/* MiB of dirty private memory beside the pool */
 };
 
-/* All of them; name NULL at the end. */
-extern const struct bench_workload *bench_workloads;
+/* The one of this number, in the order in which they run; NULL behind the last. */
+const struct bench_workload *bench_workload(unsigned index);
 
 /* The arrays that a range function works on. */
 struct bench_arrays {
@@ -248,7 +248,7 @@ int bench_billion_run(const struct bench_workload *workload, unsigned workers);
  * Starts and stops the pool of the peer NAME in this very program, beside
  * DIRTY MiB of dirty memory, and prints plain numbers: what w7 runs.
  */
-int bench_life_main(const char *name, unsigned workers, unsigned dirty);
+int bench_life_main(const char *name, unsigned workers, int dirty);
 
 /* ---- The run --------------------------------------------------------------- */
 
@@ -260,7 +260,7 @@ struct bench_options {
 	unsigned rounds;
 	int quick;
 	const char *life;	/* only this peer's start and stop, for bench_life_main() */
-	unsigned dirty;		/* MiB, for it */
+	int dirty;		/* MiB, for it */
 	int json;		/* descriptor; -1 = none */
 };
 
@@ -282,15 +282,12 @@ void bench_sleep(int64_t ns);
 
 /* ---- Results ---------------------------------------------------------------- */
 
-#define BENCH_PERCENTILES	5
-
 struct bench_series {
 	const struct bench_peer *peer;
 	double first;			/* with first touch; < 0 = not measured */
 	double sample[BENCH_ROUNDS_MAX];	/* the smaller the better */
 	double p99, max;		/* of all rounds together, where the table has tails */
-	int percentiles;		/* whether percentile is known */
-	double percentile[BENCH_PERCENTILES];	/* p50, p90, p99, p99.9, max; of all rounds together */
+	double p50, p90, p999;		/* the same; 0 = not known */
 };
 
 struct bench_table {
@@ -315,10 +312,10 @@ void bench_json_open(void);
 void bench_json_close(void);
 double bench_median(const double *sample, unsigned count);
 
-/* Sorts COUNT single times and sets the tails and percentiles of a series to theirs. */
+/* Sorts COUNT single times, and sets the percentiles of a series to theirs. */
 void bench_percentiles_set(struct bench_series *series, uint32_t *ns, size_t count);
-/* Of sorted ones, the least that PER_MILLE of them are not longer than. */
-double bench_percentile(const uint32_t *ns, size_t count, size_t per_mille);
+/* Of sorted ones, the least that so many in 1,000 of them are not longer than. */
+double bench_percentile(const uint32_t *ns, size_t count, size_t permille);
 int bench_ns_compare(const void *a, const void *b);
 
 /* ---- Processes --------------------------------------------------------------- */

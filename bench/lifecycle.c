@@ -92,7 +92,7 @@ static int memory_dirty(size_t size)
 	return 0;
 }
 
-int bench_life_main(const char *name, unsigned workers, unsigned dirty)
+int bench_life_main(const char *name, unsigned workers, int dirty)
 {
 	struct life life[LIVES] = { 0 };
 	unsigned i, n;
@@ -132,14 +132,14 @@ static int sibling_path(const char *name, char *ret, size_t size)
 	return 0;
 }
 
-static void life_exec(const struct bench_peer *peer, unsigned workers, unsigned dirty, int out)
+static void life_exec(const struct bench_peer *peer, unsigned workers, int dirty, int out)
 {
 	char path[PATH_MAX] = "/proc/self/exe", number[16], mib[16];
 
 	if (peer->flags & BENCH_PROCESSES && sibling_path("life", path, sizeof(path)))
 		_exit(1);
 	snprintf(number, sizeof(number), "%u", workers);
-	snprintf(mib, sizeof(mib), "%u", dirty);
+	snprintf(mib, sizeof(mib), "%d", dirty);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (dup2(out, STDOUT_FILENO) < 0)
 		_exit(1);
@@ -165,7 +165,7 @@ static int lives_read(int fd, struct life life[LIVES])
 	return count == LIVES * MEASURES ? 0 : -1;
 }
 
-static int lives_spawn(const struct bench_peer *peer, unsigned workers, unsigned dirty,
+static int lives_spawn(const struct bench_peer *peer, unsigned workers, int dirty,
 		       struct life life[LIVES])
 {
 	int fds[2], status = -1, err;
@@ -204,7 +204,7 @@ static void table_setup(struct bench_table *t, const struct bench_workload *w,
 }
 
 static int round_run(const struct bench_workload *w, struct bench_table tables[MEASURES],
-		     unsigned round)
+		     int dirty, unsigned round)
 {
 	unsigned count = tables[START].count, i, m;
 	struct life life[LIVES];
@@ -214,7 +214,7 @@ static int round_run(const struct bench_workload *w, struct bench_table tables[M
 		const struct bench_peer *peer = tables[START].series[index].peer;
 
 		bench_progress(w->name, peer->name, round + 1);
-		if (lives_spawn(peer, tables[START].workers, w->dirty, life))
+		if (lives_spawn(peer, tables[START].workers, dirty, life))
 			return -1;
 		for (m = 0; m < MEASURES; m++) {
 			struct bench_series *s = &tables[m].series[index];
@@ -253,7 +253,7 @@ static int lives_run(const struct bench_workload *w, const char *name, unsigned 
 	tables[START].x = w->x;
 	tables[START].x_unit = w->x_unit;
 	for (i = 0; !err && i < tables[START].rounds; i++)
-		err = round_run(w, tables, i);
+		err = round_run(w, tables, w->dirty, i);
 	for (i = 0; !err && i < measures; i++)
 		bench_table_print(&tables[i]);
 	free(tables);

@@ -234,7 +234,7 @@ static void names_print(void)
 	unsigned i;
 
 	printf("workloads:\n");
-	for (w = bench_workloads; w->name; w++)
+	for (i = 0; (w = bench_workload(i)); i++)
 		printf("  %-14s%s%s\n", w->name, w->title,
 		       w->on_request ? " (on request)" : "");
 	printf("peers:\n");
@@ -259,7 +259,7 @@ static int name_known(const char *name, int peers)
 				return 1;
 		return 0;
 	}
-	for (w = bench_workloads; w->name; w++)
+	for (i = 0; (w = bench_workload(i)); i++)
 		if (!strcmp(w->name, name) || (w->group && !strcmp(w->group, name)))
 			return 1;
 	return 0;
@@ -322,8 +322,10 @@ static int rounds_parse(const char *text)
 static int dirty_parse(const char *text)
 {
 	char *end;
-	int err = number_parse(text, &end, DIRTY_MOST, &bench_opt.dirty);
+	unsigned mib;
+	int err = number_parse(text, &end, DIRTY_MOST, &mib);
 
+	bench_opt.dirty = err ? 0 : (int)mib;
 	return err ? err : *end ? -EINVAL : 0;
 }
 
@@ -409,6 +411,7 @@ static int life_run(void)
 int main(int argc, char **argv)
 {
 	const struct bench_workload *w;
+	unsigned i;
 	int err = options_parse(argc, argv);
 
 	if (err)
@@ -417,7 +420,7 @@ int main(int argc, char **argv)
 		return life_run() ? EXIT_FAILURE : EXIT_SUCCESS;
 	bench_machine_print();
 	bench_json_open();
-	for (w = bench_workloads; w->name; w++)
+	for (i = 0; (w = bench_workload(i)); i++)
 		if (workload_chosen(w))
 			err |= workload_sweep(w);
 	bench_json_close();

@@ -59,22 +59,20 @@ static int entry_start_more(struct task_contest *c, struct task_entry *e)
 	return 0;
 }
 
-static int entry_start(struct task_contest *c, const struct bench_task_peer *peer)
+/* One that can't start has said so, and is left out. */
+static void entry_start(struct task_contest *c, const struct bench_task_peer *peer)
 {
 	struct task_entry *e = &c->entry[c->count];
 
 	*e = (struct task_entry){ .peer = peer };
 	e->submitters = peer->submitters ? peer->submitters : c->workload->submitters;
 	e->pool = peer->start(peer, c->table.workers, c->workload->pools ? 1 : e->submitters);
-	if (!e->pool)
-		return -1;
-	if (entry_start_more(c, e))
-		return -1;
+	if (!e->pool || entry_start_more(c, e))
+		return;
 	e->series = &c->table.series[c->count++];
 	e->series->peer = &peer->peer;
 	e->series->first = -1;
 	c->table.count = c->count;
-	return 0;
 }
 
 static int arrays_setup(struct task_contest *c)
@@ -105,14 +103,17 @@ int task_contest_start(struct task_contest *c, const struct bench_workload *w,
 	c->workload = w;
 	c->items = bench_opt.quick && w->quick_div ? w->count / w->quick_div : w->count;
 	t->name = w->name;
+	t->group = w->group;
+	t->x = w->x;
+	t->x_unit = w->x_unit;
 	snprintf(t->title, sizeof(t->title), "%s", w->title);
 	t->base = w->base;
 	t->workers = workers;
 	t->rounds = bench_rounds(w);
 	/* Processes are forked before the arrays exist: they need not inherit them. */
 	for (i = 0; bench_task_peers[i]; i++)
-		if (peer_chosen(w, bench_task_peers[i]) && entry_start(c, bench_task_peers[i]))
-			return -1;
+		if (peer_chosen(w, bench_task_peers[i]))
+			entry_start(c, bench_task_peers[i]);
 	return arrays_setup(c);
 }
 

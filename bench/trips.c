@@ -49,23 +49,20 @@ int bench_ns_compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-double bench_percentile(const uint32_t *ns, size_t count, size_t per_mille)
+double bench_percentile(const uint32_t *ns, size_t count, size_t permille)
 {
-	size_t rank = (count * per_mille + 999) / 1000;
+	size_t rank = (count * permille + 999) / 1000;
 
 	return count ? ns[rank ? rank - 1 : 0] : 0;
 }
 
 void bench_percentiles_set(struct bench_series *s, uint32_t *ns, size_t count)
 {
-	static const size_t per_mille[BENCH_PERCENTILES] = { 500, 900, 990, 999, 1000 };
-	unsigned i;
-
 	qsort(ns, count, sizeof(*ns), bench_ns_compare);
-	for (i = 0; i < BENCH_PERCENTILES; i++)
-		s->percentile[i] = bench_percentile(ns, count, per_mille[i]);
-	s->percentiles = 1;
+	s->p50 = bench_percentile(ns, count, 500);
+	s->p90 = bench_percentile(ns, count, 900);
 	s->p99 = bench_percentile(ns, count, 990);
+	s->p999 = bench_percentile(ns, count, 999);
 	s->max = bench_percentile(ns, count, 1000);
 }
 

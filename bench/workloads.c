@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The table of all workloads, gathered from the lists of the files in work/. */
-#include <stdlib.h>
+/* The table of all workloads: the lists of the files in work/. */
+#include <stddef.h>
 
 #include "work/work.h"
 
@@ -15,30 +15,14 @@ static const struct bench_workload *const lists[] = {
 
 #define LISTS	(sizeof(lists) / sizeof(lists[0]))
 
-const struct bench_workload *bench_workloads;
-
-static size_t workloads_count(void)
+const struct bench_workload *bench_workload(unsigned index)
 {
 	const struct bench_workload *w;
-	size_t count = 0, i;
+	unsigned i;
 
 	for (i = 0; i < LISTS; i++)
 		for (w = lists[i]; w->name; w++)
-			count++;
-	return count;
-}
-
-/* C has no way to make one array of several before the program runs. */
-__attribute__((constructor)) static void workloads_gather(void)
-{
-	struct bench_workload *all = calloc(workloads_count() + 1, sizeof(*all));
-	const struct bench_workload *w;
-	size_t count = 0, i;
-
-	if (!all)
-		abort();
-	for (i = 0; i < LISTS; i++)
-		for (w = lists[i]; w->name; w++)
-			all[count++] = *w;
-	bench_workloads = all;
+			if (!index--)
+				return w;
+	return NULL;
 }

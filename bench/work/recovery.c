@@ -267,12 +267,13 @@ static int round_run(struct recovery *r, unsigned round)
 	const size_t begin = r->count;
 	int64_t took[MEASURES] = { 0 };
 	unsigned n, m;
-	int err = pool_open(r);
+	int err;
 
+	bench_progress(r->workload->name, bench_forkpool.name, round + 1);
+	err = pool_open(r);
 	if (err)
 		return err;
 	for (n = 0; n <= r->kills && !err; n++) {
-		bench_progress(r->workload->name, "forkpool", round + 1);
 		err = kill_measure(r, took);
 		if (err || !n)
 			continue;
@@ -306,7 +307,7 @@ static void table_setup(struct recovery *r, unsigned measure)
 	t->x = r->workers;
 	t->x_unit = "workers";
 	snprintf(t->title, sizeof(t->title), "%s: %s", r->workload->title, all[measure].what);
-	t->unit = "us (p50)";
+	t->unit = "us";
 	t->scale = 1e-3;
 	t->tails = 1;
 	t->workers = r->workers;
@@ -329,7 +330,7 @@ static int tables_run(struct recovery *r)
 		bench_percentiles_set(&r->tables[m].series[0], r->ns[m], r->count);
 		bench_table_print(&r->tables[m]);
 		printf("  p90 %.4g us; %zu kills\n",
-		       r->tables[m].series[0].percentile[1] * r->tables[m].scale, r->count);
+		       r->tables[m].series[0].p90 * r->tables[m].scale, r->count);
 	}
 	return err;
 }
