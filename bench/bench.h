@@ -51,6 +51,8 @@ enum {
 	BENCH_BARE = 1 << 8,		/* no pool: what the machine itself takes for it */
 	BENCH_SPINS = 1 << 9,		/* its worker never sleeps while it is measured */
 	BENCH_FORKS = 1 << 12,		/* starts a process for each item: only where fork_div is */
+	BENCH_MEMCPY = 1 << 16,		/* copies and no more: only where a workload asks for it */
+	BENCH_ONE_RUNTIME = 1 << 17,	/* its threads are the program's: no pools beside each other */
 };
 
 struct bench_peer {
@@ -83,6 +85,7 @@ extern const struct bench_peer bench_omp_static, bench_omp_dynamic, bench_omp_gu
 extern const struct bench_peer bench_omp_chunks, bench_omp_tasks;
 extern const struct bench_peer bench_omp_nested;
 extern const struct bench_peer bench_tbb, bench_tbb_static, bench_tbb_nested;
+extern const struct bench_peer bench_memcpy;
 
 /* How the chunked peers cut their loops: this many chunks for each worker. */
 #define BENCH_CHUNKS		4
@@ -95,6 +98,9 @@ size_t bench_width(size_t count);
 
 /* Runs items FIRST ... of a job in this process. */
 void bench_items_run(const struct bench_job *job, size_t first, size_t count);
+
+/* After a map of bench_memcpy, untimed: the results, from what it has copied. */
+void bench_memcpy_finish(void *pool, const struct bench_job *job);
 
 /* ---- Peers that take single tasks --------------------------------------------- */
 
@@ -150,6 +156,10 @@ extern const struct bench_task_peer bench_glib_task;
 extern const struct bench_task_peer bench_omp_task;
 extern const struct bench_task_peer bench_tbb_group, bench_tbb_window, bench_tbb_enqueue;
 extern const struct bench_task_peer bench_spin_bare, bench_futex_wake, bench_futex_bare;
+
+/* The stream of forkpool's peers, with options for each task; NULL: none. */
+int bench_forkpool_stream(struct forkpool *pool, const struct bench_stream *stream,
+			  const struct forkpool_job_opts *opts);
 
 /* BODY on so many threads at once, this one among them. */
 void bench_submitters_run(unsigned submitters, bench_submitter *body, void *arg);
@@ -209,10 +219,13 @@ struct bench_workload {
 	unsigned submitters;
 	int64_t idle;		/* ns of sleep before each round trip */
 	int apart;		/* the submitter on one CPU, all else on another */
+	unsigned pools;		/* so many at once, one for each submitter; 0 = one for all */
+	unsigned only;		/* BENCH_ flags: peers of none of these kinds are left out; 0 = none are */
+	int dirty;		/* MiB of dirty private memory beside the pool */
 };
 
-/* All of them; name NULL at the end. */
-extern const struct bench_workload bench_workloads[];
+/* The one of this number, in the order in which they run; NULL behind the last. */
+const struct bench_workload *bench_workload(unsigned index);
 
 /* The arrays that a range function works on. */
 struct bench_arrays {
@@ -235,10 +248,13 @@ int bench_idle_run(const struct bench_workload *workload, unsigned workers);
 int bench_stream_run(const struct bench_workload *workload, unsigned workers);
 int bench_trip_run(const struct bench_workload *workload, unsigned workers);
 int bench_fib_run(const struct bench_workload *workload, unsigned workers);
+int bench_recovery_run(const struct bench_workload *workload, unsigned workers);
+int bench_cost_run(const struct bench_workload *workload, unsigned workers);
+int bench_billion_run(const struct bench_workload *workload, unsigned workers);
 
 /*
  * Starts and stops the pool of the peer NAME in this very program, beside
- * 1 GiB of dirty memory if DIRTY, and prints plain numbers: what w7 runs.
+ * DIRTY MiB of dirty memory, and prints plain numbers: what w7 runs.
  */
 int bench_life_main(const char *name, unsigned workers, int dirty);
 
@@ -252,7 +268,7 @@ struct bench_options {
 	unsigned rounds;
 	int quick;
 	const char *life;	/* only this peer's start and stop, for bench_life_main() */
-	int dirty;
+	int dirty;		/* MiB, for it */
 	int smoke;		/* quick, and smaller still: results count, times don't */
 	int pin;		/* a pool of N workers gets N CPUs */
 	const char *json, *html, *compare;	/* files; NULL = none */
@@ -444,6 +460,11 @@ int bench_tools_check(void);
 
 /* The page and the comparison; returns an exit status. */
 int bench_tools_run(void);
+/* Sorts COUNT single times, and sets the percentiles of a series to theirs. */
+void bench_percentiles_set(struct bench_series *series, uint32_t *ns, size_t count);
+/* Of sorted ones, the least that so many in 1,000 of them are not longer than. */
+double bench_percentile(const uint32_t *ns, size_t count, size_t permille);
+int bench_ns_compare(const void *a, const void *b);
 
 /* ---- Processes --------------------------------------------------------------- */
 

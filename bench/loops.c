@@ -215,6 +215,8 @@ static int entry_measure(struct contest *c, struct entry *e, unsigned round)
 		err = entry_wake(e);
 	if (!err)
 		err = entry_time(e, w->batch && round ? w->batch : 1, &took);
+	if (!err && e->peer->flags & BENCH_MEMCPY)
+		bench_memcpy_finish(e->pool, &e->job);
 	if (err || memcmp(e->job.out, c->answer, len)) {
 		fprintf(stderr, "%s: %s: %s\n", w->name, e->peer->name,
 			err ? forkpool_strerror(err) : "wrong result");

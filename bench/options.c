@@ -11,6 +11,7 @@
 #define ROUNDS		10
 #define ROUNDS_QUICK	3
 #define ROUNDS_SMOKE	2
+#define DIRTY_MOST	1048576	/* MiB */
 
 /* Options without a letter. */
 enum { OPTION_LIFE = 256, OPTION_DIRTY, OPTION_SMOKE, OPTION_PIN, OPTION_HTML, OPTION_COMPARE };
@@ -44,7 +45,7 @@ static const char usage[] =
 "  -h, --help            this text\n"
 "      --life PEER       only this peer's start and stop, as plain numbers (ns, ns, bytes\n"
 "                        of PSS for each worker): what w7 runs in each round\n"
-"      --dirty           with --life: beside 1 GiB of dirty memory\n"
+"      --dirty MIB       with --life: beside so much dirty memory\n"
 "\n"
 "OUTPUT\n"
 "  A table for each workload and number of workers.  The interval behind a median or a\n"
@@ -81,10 +82,11 @@ static int peer_known(const char *name)
 static int workload_known(const char *name)
 {
 	const struct bench_workload *w;
+	unsigned i;
 
 	if (!strcmp(name, "all") || !strcmp(name, "default"))
 		return 1;
-	for (w = bench_workloads; w->name; w++)
+	for (i = 0; (w = bench_workload(i)); i++)
 		if (!strcmp(w->name, name) || (w->group && !strcmp(w->group, name)))
 			return 1;
 	return 0;
@@ -117,6 +119,16 @@ static int workers_take(const char *text)
 	return 0;
 }
 
+static int dirty_take(const char *text)
+{
+	unsigned mib;
+	int err = bench_number_parse(text, DIRTY_MOST, &mib);
+
+	if (!err)
+		bench_opt.dirty = (int)mib;
+	return err;
+}
+
 /* Options that are but a switch. */
 static int switch_take(int option)
 {
@@ -130,9 +142,6 @@ static int switch_take(int option)
 		return 0;
 	case OPTION_PIN:
 		bench_opt.pin = 1;
-		return 0;
-	case OPTION_DIRTY:
-		bench_opt.dirty = 1;
 		return 0;
 	case 'l':
 		bench_list_print();
@@ -168,6 +177,8 @@ static int option_take(int option)
 	case OPTION_COMPARE:
 		bench_opt.compare = optarg;
 		return 0;
+	case OPTION_DIRTY:
+		return dirty_take(optarg);
 	case OPTION_LIFE:
 		bench_opt.life = optarg;
 		return names_check(optarg, "peer", peer_known);
@@ -190,7 +201,7 @@ int bench_options_parse(int argc, char **argv)
 		{ "html", required_argument, NULL, OPTION_HTML },
 		{ "compare", required_argument, NULL, OPTION_COMPARE },
 		{ "life", required_argument, NULL, OPTION_LIFE },
-		{ "dirty", no_argument, NULL, OPTION_DIRTY },
+		{ "dirty", required_argument, NULL, OPTION_DIRTY },
 		{ "list", no_argument, NULL, 'l' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },

@@ -35,6 +35,7 @@ const struct bench_peer *const bench_peers[] = {
 	&bench_glib_item,
 	&bench_glib_chunk,
 #endif
+	&bench_memcpy,
 #ifdef BENCH_OMP
 	&bench_omp_static,
 	&bench_omp_dynamic,
@@ -118,6 +119,8 @@ int bench_chosen(const struct bench_workload *w, const struct bench_peer *peer)
 	if (peer->flags & BENCH_NESTED && !w->nested)
 		return 0;
 	if (peer->flags & BENCH_FORKS && !w->fork_div)
+		return 0;
+	if (w->only ? !(peer->flags & w->only) : peer->flags & BENCH_MEMCPY)
 		return 0;
 	if (peer->flags & w->skip || (w->range && !(peer->flags & BENCH_RANGES)))
 		return 0;
@@ -231,7 +234,7 @@ static int plan_run(void)
 	unsigned i;
 	int err = 0;
 
-	for (w = bench_workloads; w->name; w++)
+	for (i = 0; (w = bench_workload(i)); i++)
 		if (workload_chosen(w))
 			workload_plan(w);
 	for (i = 0; i < plan_count && !bench_children_signal(); i++) {

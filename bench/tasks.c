@@ -28,9 +28,35 @@ static int peer_chosen(const struct bench_workload *w, const struct bench_task_p
 		return 0;
 	if (w->run == bench_fib_run)
 		return peer->fib != NULL && !peer->submitters;
+	if (w->pools && (peer->submitters || peer->run || peer->peer.flags & BENCH_ONE_RUNTIME))
+		return 0;
 	if (peer->submitters)
 		return w->submitters > peer->submitters;
 	return w->run == bench_trip_run ? peer->call || peer->stream : peer->stream != NULL;
+}
+
+static void entry_stop(const struct task_entry *e)
+{
+	unsigned i;
+
+	e->peer->stop(e->pool);
+	for (i = 0; i < BENCH_SUBMITTERS_MAX - 1 && e->more[i]; i++)
+		e->peer->stop(e->more[i]);
+}
+
+/* Where each submitter has a pool of its own. */
+static int entry_start_more(struct task_contest *c, struct task_entry *e)
+{
+	unsigned i;
+
+	for (i = 0; i + 1 < c->workload->pools; i++) {
+		e->more[i] = e->peer->start(e->peer, c->table.workers, 1);
+		if (!e->more[i]) {
+			entry_stop(e);
+			return -1;
+		}
+	}
+	return 0;
 }
 
 /* One that can't start has said so, and is left out. */
@@ -40,8 +66,8 @@ static void entry_start(struct task_contest *c, const struct bench_task_peer *pe
 
 	*e = (struct task_entry){ .peer = peer };
 	e->submitters = peer->submitters ? peer->submitters : c->workload->submitters;
-	e->pool = peer->start(peer, c->table.workers, e->submitters);
-	if (!e->pool)
+	e->pool = peer->start(peer, c->table.workers, c->workload->pools ? 1 : e->submitters);
+	if (!e->pool || entry_start_more(c, e))
 		return;
 	e->series = &c->table.series[c->count++];
 	e->series->peer = &peer->peer;
@@ -122,7 +148,7 @@ void task_contest_stop(struct task_contest *c)
 	unsigned i;
 
 	for (i = 0; i < c->count; i++)
-		c->entry[i].peer->stop(c->entry[i].pool);
+		entry_stop(&c->entry[i]);
 	free(c->in);
 	free(c->out);
 	free(c->answer);
@@ -161,6 +187,7 @@ struct part {
 
 struct streams {
 	struct task_entry *entry;
+	unsigned pools;			/* one for each submitter; 0 = one for all */
 	pthread_barrier_t together;
 	struct part part[BENCH_SUBMITTERS_MAX];
 };
@@ -171,15 +198,20 @@ static void part_run(void *arg, unsigned submitter)
 	struct part *part = &s->part[submitter];
 	const struct bench_task_peer *peer = s->entry->peer;
 	struct bench_stream warm = part->stream;
+	void *pool = s->entry->pool;
 
+	if (s->pools) {
+		pool = submitter ? s->entry->more[submitter - 1] : pool;
+		submitter = 0;
+	}
 	warm.out = part->warm;
 	if (warm.count > BENCH_WINDOW)
 		warm.count = BENCH_WINDOW;
-	part->err = peer->stream(s->entry->pool, submitter, &warm);
+	part->err = peer->stream(pool, submitter, &warm);
 	pthread_barrier_wait(&s->together);
 	part->begin = bench_clock();
 	if (!part->err)
-		part->err = peer->stream(s->entry->pool, submitter, &part->stream);
+		part->err = peer->stream(pool, submitter, &part->stream);
 	part->end = bench_clock();
 }
 
@@ -193,6 +225,7 @@ static int streams_run(struct task_contest *c, struct task_entry *e, size_t coun
 	if (!s)
 		return -ENOMEM;
 	s->entry = e;
+	s->pools = c->workload->pools;
 	for (i = 0; i < n; i++) {
 		size_t first = count * i / n;
 

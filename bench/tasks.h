@@ -9,6 +9,7 @@ struct task_entry {
 	const struct bench_task_peer *peer;
 	struct bench_series *series;
 	void *pool;
+	void *more[BENCH_SUBMITTERS_MAX - 1];	/* pools beside it; NULL behind the last */
 	unsigned submitters;
 };
 

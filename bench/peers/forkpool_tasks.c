@@ -43,17 +43,17 @@ static int job_collect(struct forkpool_job *job, uint64_t *out)
 	return err || result ? err : -EIO;
 }
 
-static int pool_stream(void *pool, unsigned submitter, const struct bench_stream *s)
+int bench_forkpool_stream(struct forkpool *pool, const struct bench_stream *s,
+			  const struct forkpool_job_opts *opts)
 {
 	struct forkpool_job *job[BENCH_WINDOW];
 	size_t sent = 0, collected = 0;
 	int err = 0;
 
-	(void)submitter;
 	while (!err && collected < s->count) {
 		if (sent < s->count && sent - collected < BENCH_WINDOW) {
 			err = forkpool_submit(pool, s->fn, &s->in[sent], sizeof(s->in[sent]),
-					      RESULT, NULL, &job[sent % BENCH_WINDOW]);
+					      RESULT, opts, &job[sent % BENCH_WINDOW]);
 			sent += !err;
 		} else {
 			err = job_collect(job[collected % BENCH_WINDOW], &s->out[collected]);
@@ -63,6 +63,12 @@ static int pool_stream(void *pool, unsigned submitter, const struct bench_stream
 	for (; collected < sent; collected++)
 		forkpool_job_free(job[collected % BENCH_WINDOW]);
 	return err;
+}
+
+static int pool_stream(void *pool, unsigned submitter, const struct bench_stream *s)
+{
+	(void)submitter;
+	return bench_forkpool_stream(pool, s, NULL);
 }
 
 static int pool_call(void *pool, forkpool_fn *fn, const struct bench_task *in, uint64_t *out)

@@ -173,6 +173,6 @@ const struct bench_task_peer bench_tbb_window = {
 
 extern const struct bench_task_peer bench_tbb_enqueue;
 const struct bench_task_peer bench_tbb_enqueue = {
-	{ "tbb-enqueue", 0, ENQUEUE, nullptr, nullptr, nullptr, nullptr }, 0,
+	{ "tbb-enqueue", BENCH_ONE_RUNTIME, ENQUEUE, nullptr, nullptr, nullptr, nullptr }, 0,
 	team_start, team_stop, nullptr, enqueue_stream, nullptr, nullptr,
 };
