@@ -201,6 +201,8 @@ struct bench_workload {
 	unsigned submitters;
 	int64_t idle;		/* ns of sleep before each round trip */
 	int apart;		/* the submitter on one CPU, all else on another */
+	/* Whether the serial answer is right, where more is known of it; NULL = it is. */
+	int (*check)(const void *answer, size_t count);
 };
 
 /* All of them; name NULL at the end. */

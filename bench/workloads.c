@@ -11,6 +11,7 @@
 #endif
 
 #include "bench.h"
+#include "programs/rows.h"
 
 #define BODY	__attribute__((noinline))
 
@@ -324,6 +325,10 @@ const struct bench_workload bench_workloads[] = {
 	  .fn = sleep_item, .answer = sleep_answer, .fill = sleep_short_fill,
 	  .in_size = sizeof(int64_t), .out_size = sizeof(int64_t),
 	  .count = 200, .quick_div = 5, .per_item_div = 1, .rounds_max = 3, .cold = 1 },
+	BENCH_EP("ep", "S: 256 batches of 65,536 pairs", 256, .quick_div = 8),
+	BENCH_EP("ep-a", "A: 4,096 batches of 65,536 pairs", 4096, .quick_div = 16,
+		 .rounds_max = 3, .on_request = 1),
+	BENCH_MANDELBROT,
 	TINY(10, 2000),
 	TINY(1000, 200),
 	{ .name = "heap", .title = "the shared heap against malloc",
