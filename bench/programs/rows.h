@@ -32,4 +32,11 @@ int bench_mandelbrot_check(const void *answer, size_t count);
 	.out_size = sizeof(struct mandelbrot_pixels), .count = MANDELBROT_ROWS, \
 	.quick_div = 8, .per_item_div = 1 }
 
+/* Their entries in the table. */
+#define BENCH_PROGRAMS \
+	BENCH_EP("ep", "S: 256 batches of 65,536 pairs", 256, .quick_div = 8), \
+	BENCH_EP("ep-a", "A: 4,096 batches of 65,536 pairs", 4096, .quick_div = 16, \
+		 .rounds_max = 3, .on_request = 1), \
+	BENCH_MANDELBROT
+
 #endif
