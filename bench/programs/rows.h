@@ -3,7 +3,7 @@
 #ifndef PROGRAMS_ROWS_H
 #define PROGRAMS_ROWS_H
 
-#include "../bench.h"
+#include "bench.h"
 #include "ep.h"
 #include "mandelbrot.h"
 
