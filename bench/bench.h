@@ -222,6 +222,8 @@ struct bench_workload {
 	unsigned pools;		/* so many at once, one for each submitter; 0 = one for all */
 	unsigned only;		/* BENCH_ flags: peers of none of these kinds are left out; 0 = none are */
 	int dirty;		/* MiB of dirty private memory beside the pool */
+	/* Whether the serial answer is right, where more is known of it; NULL = it is. */
+	int (*check)(const void *answer, size_t count);
 };
 
 /* The one of this number, in the order in which they run; NULL behind the last. */

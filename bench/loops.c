@@ -149,6 +149,10 @@ static int contest_start(struct contest *c)
 			entry_start(c, bench_peers[i]);
 	if (arrays_setup(c) || answer_setup(c))
 		goto no_memory;
+	if (c->workload->check && c->workload->check(c->answer, c->items)) {
+		fprintf(stderr, "%s: serial: wrong result\n", c->workload->name);
+		return -1;
+	}
 	for (i = 0; i < c->count; i++)
 		if (entry_setup(c, &c->entry[i]))
 			goto no_memory;
