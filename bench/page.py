@@ -43,11 +43,15 @@ GROUPS = {
                 'Items of growing size, which lie where the workers can read them.'),
     'payload-copy': ('Payload, copied', 'bytes in an item',
                      'The same from private memory: each item is copied to a worker.'),
-    'skew': ('Skew', '', 'Some items are far dearer than others.'),
+    'skew': ('Skew', 'dearest item / mean item',
+             'The same work in all, unlike shared out: some items are far dearer than others.'),
     'submitters': ('Submitters', 'submitting threads',
                    'The same tasks from more and more threads.'),
     'recovery': ('Recovery', 'workers',
-                 'A worker is killed with SIGKILL; the time until its item is answered again.'),
+                 'A worker is killed with SIGKILL inside an item: until another works in its '
+                 'place.'),
+    'recovery-again': ('Recovery of the item', 'workers',
+                       'The same, until the lost item has been run again.'),
     'startup': ('Start-up', 'dirty memory of the program',
                 'Starting the workers beside a program that has touched so much memory.'),
     'cost': ('Cost of options', '',
@@ -402,7 +406,9 @@ def sweep_part(page, charts, group, x_title, entries):
     if group == 'grain':
         x_text = charts_of.X_TEXTS.get(entries[0].x_unit, charts_of.plain_text)
         page.add(crossings_html(charts_of.crossings(entries), x_text))
-    page.add(table_html(entries, lambda e: e.x, charts_of.x_text))
+    by_name = group == 'skew'
+    page.add(table_html(entries, lambda e: e.x,
+                        lambda e: e.workload if by_name else charts_of.x_text(e)))
 
 
 def page_make(results, source):
