@@ -18,7 +18,7 @@ sys.dont_write_bytecode = True
 import page_charts as charts_of
 from page_data import BadInput, results_load, unique, workers_main
 from page_peers import (
-    BARE, OURS, SERIAL, Styles, family_of, figure, is_rival, palette_css, unit_text)
+    BARE, SERIAL, Styles, family_of, figure, is_rival, palette_css, unit_text)
 from page_picture import picture_make
 from page_plots import PlotError, gnuplot_find, swatch
 
@@ -43,11 +43,15 @@ GROUPS = {
                 'Items of growing size, which lie where the workers can read them.'),
     'payload-copy': ('Payload, copied', 'bytes in an item',
                      'The same from private memory: each item is copied to a worker.'),
-    'skew': ('Skew', '', 'Some items are far dearer than others.'),
+    'skew': ('Skew', 'dearest item / mean item',
+             'The same work in all, unlike shared out: some items are far dearer than others.'),
     'submitters': ('Submitters', 'submitting threads',
                    'The same tasks from more and more threads.'),
     'recovery': ('Recovery', 'workers',
-                 'A worker is killed with SIGKILL; the time until its item is answered again.'),
+                 'A worker is killed with SIGKILL inside an item: until another works in its '
+                 'place.'),
+    'recovery-again': ('Recovery of the item', 'workers',
+                       'The same, until the lost item has been run again.'),
     'startup': ('Start-up', 'dirty memory of the program',
                 'Starting the workers beside a program that has touched so much memory.'),
     'cost': ('Cost of options', '',
@@ -213,13 +217,14 @@ def summary_html(results):
             if mine:
                 rows.append(summary_row(count, here, mine))
         if rows:
-            rows[0] = '<th class="left" rowspan="%d">%s</th>%s' % (
+            rows[0] = '<th class="left" scope="rowgroup" rowspan="%d">%s</th>%s' % (
                 len(rows), text(name), rows[0])
             bodies.append('<tbody>%s</tbody>' % ''.join('<tr>%s</tr>' % r for r in rows))
     if not bodies:
         return ''
     return ('<div class="scroll"><table class="glance"><thead><tr><th class="left">workload</th>'
-            '<th class="left">workers</th><th>forkpool</th><th>interval</th><th class="left">unit</th>'
+            '<th class="left">workers</th><th>forkpool</th><th>interval</th>'
+            '<th class="left">unit</th>'
             '<th class="left">best other pool</th><th></th><th>interval</th>'
             '<th>&times; best</th><th class="left">forkpool is</th>'
             '<th>best pipes</th></tr></thead>' + ''.join(bodies) + '</table></div>')
@@ -277,7 +282,7 @@ def table_part(entries, key, head, columns):
             text(head(next(e for e in entries if key(e) == c))),
             tags([e for e in entries if key(e) == c]),
             small and '<th><small>%s</small></th>' % small) for c in columns)
-    rows = ''.join('<tr%s><th>%s</th>%s</tr>' % (
+    rows = ''.join('<tr%s><th scope="row">%s</th>%s</tr>' % (
         ' class="ours"' if peer == 'forkpool' else '', text(peer),
         ''.join(cell_html(cells.get((peer, c)), small) for c in columns)) for peer in peers)
     unit = ' and '.join(unit_text(u) for u in unique(e.unit for e in entries))
@@ -305,7 +310,7 @@ def crossings_html(rows, x_text):
     if not rows:
         return ''
     heads = ''.join('<th>%g from</th>' % level for level in charts_of.EFFICIENCIES)
-    body = ''.join('<tr%s><th>%s</th>%s</tr>' % (
+    body = ''.join('<tr%s><th scope="row">%s</th>%s</tr>' % (
         ' class="ours"' if peer == 'forkpool' else '', text(peer),
         ''.join('<td>%s</td>' % (text(x_text(at)) if at is not None else
                                  '<span class="soft">not reached</span>') for at in ats))
@@ -402,7 +407,9 @@ def sweep_part(page, charts, group, x_title, entries):
     if group == 'grain':
         x_text = charts_of.X_TEXTS.get(entries[0].x_unit, charts_of.plain_text)
         page.add(crossings_html(charts_of.crossings(entries), x_text))
-    page.add(table_html(entries, lambda e: e.x, charts_of.x_text))
+    by_name = group == 'skew'
+    page.add(table_html(entries, lambda e: e.x,
+                        lambda e: e.workload if by_name else charts_of.x_text(e)))
 
 
 def page_make(results, source):
@@ -436,7 +443,8 @@ def page_html(page, results, source):
         '<meta name="color-scheme" content="light dark">',
         '<title>forkpool bench%s</title>' % (machine and ': ' + machine),
         '<style>\n%s\n</style>' % style, '</head>', '<body>',
-        '<h1>forkpool bench</h1>', facts_html(results), warnings_html(results), '<nav>%s</nav>' % nav,
+        '<h1>forkpool bench</h1>', facts_html(results), warnings_html(results),
+        '<nav>%s</nav>' % nav,
         '<h2 id="how">How to read this page</h2>', HOW, '\n'.join(page.parts),
         '<footer>Made by bench/page.py from %s.</footer>' % text(os.path.basename(source)),
         '</body>', '</html>', ''))

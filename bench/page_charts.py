@@ -279,7 +279,8 @@ def group_bars(charts, entries):
             value = convert(e, e.value)
             if value and value > 0:
                 low = convert(e, e.lower)
-                bars.append(Bar(label_text(e.peer), e.peer, value, low if low and low > 0 else value,
+                bars.append(Bar(label_text(e.peer), e.peer, value,
+                                low if low and low > 0 else value,
                                 convert(e, e.upper), text(value)))
         if bars:
             bars.sort(key=lambda b: b.value, reverse=here[0].higher_is_better)
@@ -345,7 +346,8 @@ def latency_figure(charts, name, count, entries):
         return None
     return charts.lines(
         '%s, %s' % (name, workers_text(count)), '',
-        axis_names('share of all trips that took no longer', [percentile_text(p) for p in percents]),
+        axis_names('share of all trips that took no longer',
+                   [percentile_text(p) for p in percents]),
         axis_log('time of a trip (less is better)', spread(lines), time_text), lines,
         dropped=dropped)
 

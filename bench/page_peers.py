@@ -13,9 +13,9 @@ import re
 Family = collections.namedtuple('Family', 'key pattern label light dark shape')
 
 FAMILIES = (
-    Family('ours', r'forkpool', 'forkpool', '#d55e00', '#ff8a2b', 0),
+    Family('ours', r'forkpool|with-', 'forkpool', '#d55e00', '#ff8a2b', 0),
     Family('serial', r'serial', 'the plain loop', '#8a8a8a', '#9a9a9a', 0),
-    Family('bare', r'(spin|futex)\b', 'no pool', '#70757c', '#a8adb4', 5),
+    Family('bare', r'(spin|futex|memcpy)\b', 'no pool', '#70757c', '#a8adb4', 5),
     Family('pipe', r'pipe', 'pipes', '#0072b2', '#4fa8e8', 1),
     Family('socket', r'socket', 'sockets', '#5b4fb5', '#a79bf0', 3),
     Family('queue', r'mq|queue', 'message queues', '#2f9d8f', '#5fd0c0', 4),

@@ -69,7 +69,7 @@ def panel_height(rows):
 
 
 def panel_script(panel, rows, top, size, labels, texts, styles):
-    """One panel, TOP from the upper edge; LABELS and TEXTS are what all panels leave beside bars."""
+    """One panel, TOP from the upper edge; LABELS and TEXTS are the room beside all bars."""
     bars = panel_bars(rows)
     values = [v for b in bars for v in (b.lower, b.upper)]
     x = axis_log('', values, time_text, floor=min(values) / 3)

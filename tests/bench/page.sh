@@ -36,6 +36,8 @@ python3 "$src/tests/bench/page-check.py" "$dir/page.html" 'forkpool bench' \
 # A peer of the sample is called <script>..., its machine has <b> in its name.
 grep -q '&lt;script&gt;alert(1)' "$dir/page.html" || fail "the hostile peer is not shown"
 grep -q '<script' "$dir/page.html" && fail "the hostile peer got through"
+grep -q '<tr class="ours"><th scope="row">forkpool<' "$dir/page.html" ||
+	fail "forkpool's rows do not stand out"
 grep -q 'numbers &lt;b&gt;of no' "$dir/page.html" || fail "the machine is not escaped"
 
 python3 -c '
@@ -44,6 +46,26 @@ root = xml.etree.ElementTree.parse(sys.argv[1]).getroot()
 text = "".join(root.itertext())
 sys.exit(not all(word in text for word in ("forkpool", "pipe-chunk", "py-pool")))
 ' "$dir/main.svg" || fail "the picture is wrong"
+
+# What the page computes: ranks of the interval, crossings, ratios of the same rounds.
+python3 - "$src/bench" "$json" <<'END' || fail "wrong figures"
+import sys
+sys.dont_write_bytecode = True
+sys.path.insert(0, sys.argv[1])
+from page_data import crossing, interval_rank, results_load, speedup
+
+assert [interval_rank(n) for n in (1, 5, 6, 10, 20, 30)] == [0, 0, 0, 1, 5, 9]
+rising = [(0, 0.1), (10, 0.4), (1000, 0.6), (10000, 0.8)]
+assert abs(crossing(rising, 0.5) - 100) < 1e-6
+assert crossing(rising, 0.9) is None and crossing(rising, 0.05) == 0
+# Where it falls again, only the last rise counts.
+assert abs(crossing([(1, 0.9), (10, 0.3), (100, 0.9)], 0.9) - 100) < 1e-6
+results = results_load(sys.argv[2])
+mine, pipe = (next(e for e in results.workload("w1") if (e.peer, e.workers) == (p, 2))
+              for p in ("forkpool", "pipe-chunk"))
+middle, low, high = speedup(results, mine, pipe)
+assert low <= middle <= high and abs(middle - pipe.time / mine.time) < 0.1
+END
 
 # Sections without data are left out.
 python3 - "$json" "$dir/some.json" <<'END' || fail "no smaller sample"
