@@ -203,8 +203,8 @@ struct bench_workload {
 	int apart;		/* the submitter on one CPU, all else on another */
 };
 
-/* All of them; name NULL at the end. */
-extern const struct bench_workload bench_workloads[];
+/* The one of this number, in the order in which they run; NULL behind the last. */
+const struct bench_workload *bench_workload(unsigned index);
 
 /* The arrays that a range function works on. */
 struct bench_arrays {
@@ -230,7 +230,7 @@ int bench_fib_run(const struct bench_workload *workload, unsigned workers);
 
 /*
  * Starts and stops the pool of the peer NAME in this very program, beside
- * 1 GiB of dirty memory if DIRTY, and prints plain numbers: what w7 runs.
+ * DIRTY MiB of dirty memory, and prints plain numbers: what w7 runs.
  */
 int bench_life_main(const char *name, unsigned workers, int dirty);
 
@@ -244,7 +244,7 @@ struct bench_options {
 	unsigned rounds;
 	int quick;
 	const char *life;	/* only this peer's start and stop, for bench_life_main() */
-	int dirty;
+	int dirty;		/* MiB, for it */
 	int smoke;		/* quick, and smaller still: results count, times don't */
 	int pin;		/* a pool of N workers gets N CPUs */
 	const char *json, *html, *compare;	/* files; NULL = none */
@@ -296,6 +296,9 @@ void bench_progress_plan(unsigned done, unsigned all, unsigned rounds);
 int64_t bench_clock(void);
 void bench_sleep(int64_t ns);
 
+/* Before a sample: for pools measured before it to go to sleep; not with --smoke. */
+void bench_settle(int64_t ns);
+
 /* ---- Results ---------------------------------------------------------------- */
 
 struct bench_series {
@@ -323,6 +326,12 @@ struct bench_table {
 };
 
 void bench_table_print(const struct bench_table *table);
+
+/* Sorts COUNT single times, and sets the percentiles of a series to theirs. */
+void bench_percentiles_set(struct bench_series *series, uint32_t *ns, size_t count);
+/* Of sorted ones, the least that so many in 1,000 of them are not longer than. */
+double bench_percentile(const uint32_t *ns, size_t count, size_t permille);
+int bench_ns_compare(const void *a, const void *b);
 
 /* ---- Statistics --------------------------------------------------------------- */
 

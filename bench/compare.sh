@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# Whether `compare` sees a regression where there is one, and only there.
-[ -x ./compare ] || { echo "compare was not built"; exit 77; }
+# Whether compare-runs sees a regression where there is one, and only there.
+[ -x ./compare-runs ] || { echo "compare-runs was not built"; exit 77; }
 folder=$(mktemp -d) || exit 99
 trap 'rm -rf "$folder"' EXIT
 status=0
@@ -21,7 +21,7 @@ END
 
 # expect STATUS TEXT WHAT: the exit status of compare, and what its output holds.
 expect() {
-	./compare "$folder/old" "$folder/new" >"$folder/out" 2>&1
+	./compare-runs "$folder/old" "$folder/new" >"$folder/out" 2>&1
 	got=$?
 	if [ "$got" != "$1" ] || ! grep -q "$2" "$folder/out"; then
 		echo "$3: status $got, expected $1 and '$2' in:"

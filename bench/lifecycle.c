@@ -25,7 +25,6 @@
 /* A map of so many empty items for each worker has called every one of them, most likely. */
 #define GREETINGS	64
 
-#define DIRTY_SIZE	((size_t)1 << 30)
 /* How long an idle pool is watched, and how long before that it may calm down, in ns. */
 #define IDLE_TIME	INT64_C(10000000000)
 #define CALM_TIME	INT64_C(1000000000)
@@ -80,16 +79,16 @@ static int life_measure(const struct bench_peer *peer, unsigned workers, struct 
 	return err;
 }
 
-static int memory_dirty(void)
+static int memory_dirty(size_t size)
 {
-	void *dirty = mmap(NULL, DIRTY_SIZE, PROT_READ | PROT_WRITE,
+	void *dirty = mmap(NULL, size, PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (dirty == MAP_FAILED)
 		return -errno;
 	/* Small pages: the worst case, and the usual one of a heap that grew bit by bit. */
-	madvise(dirty, DIRTY_SIZE, MADV_NOHUGEPAGE);
-	memset(dirty, 1, DIRTY_SIZE);
+	madvise(dirty, size, MADV_NOHUGEPAGE);
+	memset(dirty, 1, size);
 	return 0;
 }
 
@@ -104,7 +103,7 @@ int bench_life_main(const char *name, unsigned workers, int dirty)
 		fprintf(stderr, "%s takes single tasks only\n", name);
 		return -1;
 	}
-	if (dirty && memory_dirty())
+	if (dirty && memory_dirty((size_t)dirty << 20))
 		return -1;
 	for (n = 0; n < LIVES; n++)
 		if (life_measure(bench_peers[i], workers, &life[n]))
@@ -135,16 +134,17 @@ static int sibling_path(const char *name, char *ret, size_t size)
 
 static void life_exec(const struct bench_peer *peer, unsigned workers, int dirty, int out)
 {
-	char path[PATH_MAX] = "/proc/self/exe", number[16];
+	char path[PATH_MAX] = "/proc/self/exe", number[16], mib[16];
 
 	if (peer->flags & BENCH_PROCESSES && sibling_path("life", path, sizeof(path)))
 		_exit(1);
 	snprintf(number, sizeof(number), "%u", workers);
+	snprintf(mib, sizeof(mib), "%d", dirty);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (dup2(out, STDOUT_FILENO) < 0)
 		_exit(1);
 	execl(path, "life", "--life", peer->name, "--workers", number,
-	      dirty ? "--dirty" : (char *)NULL, (char *)NULL);
+	      dirty ? "--dirty" : (char *)NULL, mib, (char *)NULL);
 	perror(path);
 	_exit(1);
 }
@@ -257,7 +257,7 @@ int bench_lifecycle_run(const struct bench_workload *w, unsigned workers)
 
 int bench_dirty_run(const struct bench_workload *w, unsigned workers)
 {
-	return lives_run(w, workers, 1);
+	return lives_run(w, workers, 1024);
 }
 
 /* One pool at a time: with two alive, nobody could say whose a switch is. */

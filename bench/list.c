@@ -99,7 +99,7 @@ void bench_list_print(void)
 	unsigned i;
 
 	printf("workloads:\n");
-	for (w = bench_workloads; w->name; w++)
+	for (i = 0; (w = bench_workload(i)); i++)
 		workload_print(w);
 	printf("peers for loops:\n");
 	for (i = 0; bench_peers[i]; i++)

@@ -10,7 +10,8 @@
 
 #define ROUNDS		10
 #define ROUNDS_QUICK	3
-#define ROUNDS_SMOKE	2
+#define ROUNDS_SMOKE	1
+#define DIRTY_MOST	1048576	/* MiB */
 
 /* Options without a letter. */
 enum { OPTION_LIFE = 256, OPTION_DIRTY, OPTION_SMOKE, OPTION_PIN, OPTION_HTML, OPTION_COMPARE };
@@ -31,10 +32,11 @@ static const char usage[] =
 "  -n, --workers LIST    numbers of workers, comma-separated, in the place of the CPUs\n"
 "                        or of what a workload has by itself; max: the usable CPUs;\n"
 "                        sweep: 1, 2, 4 ... max, and twice that\n"
-"  -r, --rounds N        rounds: default 10, with --quick 3, with --smoke 2; some\n"
+"  -r, --rounds N        rounds: default 10, with --quick 3, with --smoke 1; some\n"
 "                        workloads have fewer\n"
 "  -q, --quick           fewer items and rounds\n"
-"      --smoke           fewer still: whether all of it works, in no time\n"
+"      --smoke           fewer still, and of a sweep the first and the last point: whether\n"
+"                        all of it works\n"
 "      --pin             a pool of N workers gets N CPUs and one for each thread that\n"
 "                        submits, as long as there are so many\n"
 "  -j, --json FILE       every sample and median in google-benchmark's layout\n"
@@ -44,7 +46,7 @@ static const char usage[] =
 "  -h, --help            this text\n"
 "      --life PEER       only this peer's start and stop, as plain numbers (ns, ns, bytes\n"
 "                        of PSS for each worker): what w7 runs in each round\n"
-"      --dirty           with --life: beside 1 GiB of dirty memory\n"
+"      --dirty MIB       with --life: beside so much dirty memory\n"
 "\n"
 "OUTPUT\n"
 "  A table for each workload and number of workers.  The interval behind a median or a\n"
@@ -81,10 +83,11 @@ static int peer_known(const char *name)
 static int workload_known(const char *name)
 {
 	const struct bench_workload *w;
+	unsigned i;
 
 	if (!strcmp(name, "all") || !strcmp(name, "default"))
 		return 1;
-	for (w = bench_workloads; w->name; w++)
+	for (i = 0; (w = bench_workload(i)); i++)
 		if (!strcmp(w->name, name) || (w->group && !strcmp(w->group, name)))
 			return 1;
 	return 0;
@@ -131,9 +134,6 @@ static int switch_take(int option)
 	case OPTION_PIN:
 		bench_opt.pin = 1;
 		return 0;
-	case OPTION_DIRTY:
-		bench_opt.dirty = 1;
-		return 0;
 	case 'l':
 		bench_list_print();
 		return 1;
@@ -144,6 +144,15 @@ static int switch_take(int option)
 		fprintf(stderr, "see --help\n");
 		return -EINVAL;
 	}
+}
+
+static int dirty_take(const char *text)
+{
+	unsigned mib = 0;
+	int err = bench_number_parse(text, DIRTY_MOST, &mib);
+
+	bench_opt.dirty = (int)mib;
+	return err;
 }
 
 static int option_take(int option)
@@ -171,6 +180,8 @@ static int option_take(int option)
 	case OPTION_LIFE:
 		bench_opt.life = optarg;
 		return names_check(optarg, "peer", peer_known);
+	case OPTION_DIRTY:
+		return dirty_take(optarg);
 	default:
 		return switch_take(option);
 	}
@@ -190,7 +201,7 @@ int bench_options_parse(int argc, char **argv)
 		{ "html", required_argument, NULL, OPTION_HTML },
 		{ "compare", required_argument, NULL, OPTION_COMPARE },
 		{ "life", required_argument, NULL, OPTION_LIFE },
-		{ "dirty", no_argument, NULL, OPTION_DIRTY },
+		{ "dirty", required_argument, NULL, OPTION_DIRTY },
 		{ "list", no_argument, NULL, 'l' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },

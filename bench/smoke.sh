@@ -82,8 +82,8 @@ check "a misspelt workload" status_is 2 ./run --workloads w0
 check "a misspelt option" status_is 2 ./run --wurst
 check "a file that can't be written" status_is 2 ./run --json /nonexistent/file
 check "ended by a signal" ended_run
-if [ -x compare ]; then
-	check "compare" ./compare smoke.json smoke.json
+if [ -x compare-runs ]; then
+	check "compare" ./compare-runs smoke.json smoke.json
 fi
 if has python3 && has gnuplot && [ -e "$srcdir/page.py" ]; then
 	check "page" page_make

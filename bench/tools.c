@@ -12,7 +12,7 @@
 #include "bench.h"
 
 #define PAGE		"page.py"
-#define COMPARE		"compare"
+#define COMPARE		"compare-runs"
 /* Of a program that could not be started, as of a shell's. */
 #define NOT_STARTED	127
 

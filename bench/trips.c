@@ -42,19 +42,28 @@ struct leg {
 	int err;
 };
 
-static int ns_compare(const void *a, const void *b)
+int bench_ns_compare(const void *a, const void *b)
 {
 	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
 
 	return (x > y) - (x < y);
 }
 
-/* Of sorted trips, the least that so many in 1,000 of them are not longer than. */
-static double percentile(const uint32_t *ns, size_t count, size_t permille)
+double bench_percentile(const uint32_t *ns, size_t count, size_t permille)
 {
 	size_t rank = (count * permille + 999) / 1000;
 
 	return count ? ns[rank ? rank - 1 : 0] : 0;
+}
+
+void bench_percentiles_set(struct bench_series *s, uint32_t *ns, size_t count)
+{
+	qsort(ns, count, sizeof(*ns), bench_ns_compare);
+	s->p50 = bench_percentile(ns, count, 500);
+	s->p90 = bench_percentile(ns, count, 900);
+	s->p99 = bench_percentile(ns, count, 990);
+	s->p999 = bench_percentile(ns, count, 999);
+	s->max = bench_percentile(ns, count, 1000);
 }
 
 static int trip(struct leg *leg, size_t i)
@@ -118,8 +127,8 @@ static int trip_measure(struct task_contest *c, struct task_entry *e, unsigned r
 	if (!sorted)
 		return -ENOMEM;
 	memcpy(sorted, all, leg.count * sizeof(*sorted));
-	qsort(sorted, leg.count, sizeof(*sorted), ns_compare);
-	*ret = percentile(sorted, leg.count, 500);
+	qsort(sorted, leg.count, sizeof(*sorted), bench_ns_compare);
+	*ret = bench_percentile(sorted, leg.count, 500);
 	free(sorted);
 	if (round)
 		trips->count += leg.count;
@@ -146,14 +155,8 @@ static void tails_find(struct trip_contest *tc)
 
 	for (i = 0; i < tc->contest.count; i++) {
 		struct trips *t = &tc->trips[i];
-		struct bench_series *s = tc->contest.entry[i].series;
 
-		qsort(t->ns, t->count, sizeof(*t->ns), ns_compare);
-		s->p50 = percentile(t->ns, t->count, 500);
-		s->p90 = percentile(t->ns, t->count, 900);
-		s->p99 = percentile(t->ns, t->count, 990);
-		s->p999 = percentile(t->ns, t->count, 999);
-		s->max = percentile(t->ns, t->count, 1000);
+		bench_percentiles_set(tc->contest.entry[i].series, t->ns, t->count);
 	}
 }
 

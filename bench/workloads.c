@@ -275,7 +275,7 @@ BODY int bench_empty(void *arg, const void *in, void *out)
 
 #define IDLE	INT64_C(10000000)
 
-const struct bench_workload bench_workloads[] = {
+static const struct bench_workload workloads[] = {
 	{ .name = "w1", .title = "W1 tiny map: 10^7 items, splitmix64 of 8 bytes",
 	  .unit = BENCH_NS_PER_ITEM, .base = "omp-static", .fn = hash_item,
 	  .fill = seeds_fill, .in_size = sizeof(uint64_t), .out_size = sizeof(uint64_t),
@@ -336,5 +336,9 @@ const struct bench_workload bench_workloads[] = {
 	{ .name = "idle", .title = "context switches of an idle pool in 10 s",
 	  .skip = BENCH_SERIAL | BENCH_VARIANT, .run = bench_idle_run, .rounds_max = 1,
 	  .on_request = 1 },
-	{ .name = NULL },
 };
+
+const struct bench_workload *bench_workload(unsigned index)
+{
+	return index < sizeof(workloads) / sizeof(workloads[0]) ? &workloads[index] : NULL;
+}
