@@ -386,7 +386,7 @@ int bench_json_save(const char *path);
 /* ---- The machine ------------------------------------------------------------------ */
 
 struct bench_machine {
-	char model[128], kernel[160], host[72], date[48], cgroup[128];
+	char model[128], kernel[160], host[72], date[48], cgroup[192];
 	char private_pages[32], shared_pages[32];
 	double mhz, load[3];
 	long cpus;
