@@ -416,9 +416,9 @@ void bench_noise_sample(const char *peer, unsigned round);
 /* The last sample of a table has ended. */
 void bench_noise_close(void);
 
-/* Of the samples of one series, or of all of them if SERIES is NULL. */
+/* Of the samples of one series, or of all of them if SERIES is NULL; of one round unless it is 0. */
 struct bench_noise bench_noise_find(const struct bench_table *table,
-				    const struct bench_series *series);
+				    const struct bench_series *series, unsigned round);
 
 /* More than half of the samples are noisy: the medians are, too. */
 int bench_noise_rules(const struct bench_noise *noise);
