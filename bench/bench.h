@@ -325,6 +325,9 @@ void bench_progress_plan(unsigned done, unsigned all, unsigned rounds);
 int64_t bench_clock(void);
 void bench_sleep(int64_t ns);
 
+/* Before a sample: for pools measured before it to go to sleep; not with --smoke. */
+void bench_settle(int64_t ns);
+
 /* ---- Results ---------------------------------------------------------------- */
 
 struct bench_series {
@@ -352,6 +355,12 @@ struct bench_table {
 };
 
 void bench_table_print(const struct bench_table *table);
+
+/* Sorts COUNT single times, and sets the percentiles of a series to theirs. */
+void bench_percentiles_set(struct bench_series *series, uint32_t *ns, size_t count);
+/* Of sorted ones, the least that so many in 1,000 of them are not longer than. */
+double bench_percentile(const uint32_t *ns, size_t count, size_t permille);
+int bench_ns_compare(const void *a, const void *b);
 
 /* ---- Statistics --------------------------------------------------------------- */
 
@@ -406,7 +415,7 @@ int bench_json_save(const char *path);
 /* ---- The machine ------------------------------------------------------------------ */
 
 struct bench_machine {
-	char model[128], kernel[160], host[72], date[48], cgroup[128];
+	char model[128], kernel[160], host[72], date[48], cgroup[192];
 	char private_pages[32], shared_pages[32];
 	double mhz, load[3];
 	long cpus;
@@ -436,9 +445,9 @@ void bench_noise_sample(const char *peer, unsigned round);
 /* The last sample of a table has ended. */
 void bench_noise_close(void);
 
-/* Of the samples of one series, or of all of them if SERIES is NULL. */
+/* Of the samples of one series, or of all of them if SERIES is NULL; of one round unless it is 0. */
 struct bench_noise bench_noise_find(const struct bench_table *table,
-				    const struct bench_series *series);
+				    const struct bench_series *series, unsigned round);
 
 /* More than half of the samples are noisy: the medians are, too. */
 int bench_noise_rules(const struct bench_noise *noise);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * compare OLD NEW: what is better or worse in one result of `run --json` than in
+ * compare-runs OLD NEW: what is better or worse in one result of `run --json` than in
  * another.  A median differs when its interval and the other one don't meet;
  * anything less may be chance.
  */
@@ -220,7 +220,7 @@ int main(int argc, char **argv)
 	int status = FAILED_STATUS;
 
 	if (argc != 3) {
-		fprintf(stderr, "usage: compare OLD.json NEW.json\n"
+		fprintf(stderr, "usage: compare-runs OLD.json NEW.json\n"
 			"Exits with 3 when a median of forkpool is worse beyond both intervals.\n");
 		return FAILED_STATUS;
 	}

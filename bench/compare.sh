@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# Whether `compare-runs` sees a regression where there is one, and only there.
+# Whether compare-runs sees a regression where there is one, and only there.
 [ -x ./compare-runs ] || { echo "compare-runs was not built"; exit 77; }
 folder=$(mktemp -d) || exit 99
 trap 'rm -rf "$folder"' EXIT

@@ -145,8 +145,8 @@ static void percentiles_put(struct place *p)
 static void median_put(struct place *p, const struct bench_summary *sum)
 {
 	const struct bench_table *t = p->table;
-	const struct bench_noise noise = bench_noise_find(t, p->series);
-	const struct bench_noise all = bench_noise_find(t, NULL);
+	const struct bench_noise noise = bench_noise_find(t, p->series, 0);
+	const struct bench_noise all = bench_noise_find(t, NULL, 0);
 	const double line = bench_noise_line();
 
 	aggregate_open(p, "median", bench_median(p->series->sample, t->rounds),
@@ -171,6 +171,18 @@ static void median_put(struct place *p, const struct bench_summary *sum)
 	fputc('}', p->file);
 }
 
+static void sample_put(struct place *p, unsigned i)
+{
+	const double sample = p->series->sample[i];
+	const struct bench_noise noise = bench_noise_find(p->table, p->series, i + 1);
+
+	entry_open(p, "iteration", "", sample, bench_shown(p->table, sample));
+	fprintf(p->file, ", \"repetition_index\": %u", i);
+	number_put(p->file, "others", noise.others);
+	truth_put(p->file, "noisy", noise.noisy);
+	fputc('}', p->file);
+}
+
 static void series_put(struct place *p)
 {
 	const struct bench_table *t = p->table;
@@ -179,10 +191,8 @@ static void series_put(struct place *p)
 	unsigned i;
 
 	bench_summary_make(t, s, &sum);
-	for (i = 0; i < t->rounds; i++) {
-		entry_open(p, "iteration", "", s->sample[i], bench_shown(t, s->sample[i]));
-		fprintf(p->file, ", \"repetition_index\": %u}", i);
-	}
+	for (i = 0; i < t->rounds; i++)
+		sample_put(p, i);
 	median_put(p, &sum);
 	aggregate_open(p, "mad", bench_mad(s->sample, t->rounds), sum.mad);
 	fputc('}', p->file);

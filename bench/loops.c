@@ -213,7 +213,7 @@ static int entry_measure(struct contest *c, struct entry *e, unsigned round)
 	bench_progress(w->name, e->peer->name, round);
 	if (round || w->cold) {
 		memset(e->job.out, 0, len);
-		bench_sleep(SETTLE_TIME);
+		bench_settle(SETTLE_TIME);
 	}
 	if (round && !w->cold)
 		err = entry_wake(e);

@@ -182,7 +182,8 @@ double bench_noise_line(void)
 	return state.line;
 }
 
-struct bench_noise bench_noise_find(const struct bench_table *t, const struct bench_series *s)
+struct bench_noise bench_noise_find(const struct bench_table *t, const struct bench_series *s,
+				    unsigned round)
 {
 	struct bench_noise ret = { 0 };
 	unsigned i;
@@ -190,8 +191,10 @@ struct bench_noise bench_noise_find(const struct bench_table *t, const struct be
 	for (i = 0; i < state.count; i++) {
 		const struct sample *one = &state.sample[i];
 
-		if (!one->round || (s ? strcmp(one->peer, s->peer->name)
-				      : !bench_series_find(t, one->peer)))
+		if (!one->round || (round && one->round != round))
+			continue;
+		if (s ? strcmp(one->peer, s->peer->name) != 0
+		      : bench_series_find(t, one->peer) == NULL)
 			continue;
 		ret.samples++;
 		ret.noisy += one->noisy;

@@ -10,7 +10,7 @@
 
 #define ROUNDS		10
 #define ROUNDS_QUICK	3
-#define ROUNDS_SMOKE	2
+#define ROUNDS_SMOKE	1
 #define DIRTY_MOST	1048576	/* MiB */
 
 /* Options without a letter. */
@@ -32,10 +32,11 @@ static const char usage[] =
 "  -n, --workers LIST    numbers of workers, comma-separated, in the place of the CPUs\n"
 "                        or of what a workload has by itself; max: the usable CPUs;\n"
 "                        sweep: 1, 2, 4 ... max, and twice that\n"
-"  -r, --rounds N        rounds: default 10, with --quick 3, with --smoke 2; some\n"
+"  -r, --rounds N        rounds: default 10, with --quick 3, with --smoke 1; some\n"
 "                        workloads have fewer\n"
 "  -q, --quick           fewer items and rounds\n"
-"      --smoke           fewer still: whether all of it works, in no time\n"
+"      --smoke           fewer still, and of a sweep the first and the last point: whether\n"
+"                        all of it works\n"
 "      --pin             a pool of N workers gets N CPUs and one for each thread that\n"
 "                        submits, as long as there are so many\n"
 "  -j, --json FILE       every sample and median in google-benchmark's layout\n"
@@ -155,6 +156,15 @@ static int switch_take(int option)
 	}
 }
 
+static int dirty_take(const char *text)
+{
+	unsigned mib = 0;
+	int err = bench_number_parse(text, DIRTY_MOST, &mib);
+
+	bench_opt.dirty = (int)mib;
+	return err;
+}
+
 static int option_take(int option)
 {
 	switch (option) {
@@ -182,6 +192,8 @@ static int option_take(int option)
 	case OPTION_LIFE:
 		bench_opt.life = optarg;
 		return names_check(optarg, "peer", peer_known);
+	case OPTION_DIRTY:
+		return dirty_take(optarg);
 	default:
 		return switch_take(option);
 	}

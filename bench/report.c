@@ -38,7 +38,7 @@ static void interval_print(int width, const char *format, const struct bench_int
 
 static void row_print(const struct bench_table *t, const struct bench_series *s)
 {
-	const struct bench_noise noise = bench_noise_find(t, s);
+	const struct bench_noise noise = bench_noise_find(t, s, 0);
 	struct bench_summary sum;
 
 	bench_summary_make(t, s, &sum);
@@ -89,7 +89,7 @@ static void heading_print(const struct bench_table *t)
 
 static void noise_print(const struct bench_table *t)
 {
-	const struct bench_noise noise = bench_noise_find(t, NULL);
+	const struct bench_noise noise = bench_noise_find(t, NULL, 0);
 	const double line = bench_noise_line();
 
 	printf("  others had %.1f %% of the CPUs; %u of %u samples noisy%s", 100 * noise.others,

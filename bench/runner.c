@@ -114,6 +114,12 @@ void bench_sleep(int64_t ns)
 		;
 }
 
+void bench_settle(int64_t ns)
+{
+	if (!bench_opt.smoke)
+		bench_sleep(ns);
+}
+
 int bench_chosen(const struct bench_workload *w, const struct bench_peer *peer)
 {
 	if (peer->flags & BENCH_NESTED && !w->nested)
@@ -172,6 +178,20 @@ static int workload_chosen(const struct bench_workload *w)
 		return !w->on_request;
 	return bench_listed(list, "all") || (bench_listed(list, "default") && !w->on_request) ||
 	       bench_listed(list, w->name) || (w->group && bench_listed(list, w->group));
+}
+
+static int group_has(const struct bench_workload *w, const char *group)
+{
+	return w && w->group && !strcmp(w->group, group);
+}
+
+/* With --smoke a sweep has its first and its last point: those between run the same code. */
+static int workload_skipped(unsigned index)
+{
+	const char *group = bench_workload(index)->group;
+
+	return bench_opt.smoke && group && index && group_has(bench_workload(index - 1), group) &&
+	       group_has(bench_workload(index + 1), group);
 }
 
 static void workload_plan(const struct bench_workload *w)
@@ -235,7 +255,7 @@ static int plan_run(void)
 	int err = 0;
 
 	for (i = 0; (w = bench_workload(i)); i++)
-		if (workload_chosen(w))
+		if (workload_chosen(w) && !workload_skipped(i))
 			workload_plan(w);
 	for (i = 0; i < plan_count && !bench_children_signal(); i++) {
 		bench_progress_plan(i, plan_count, bench_rounds(plan[i].workload));

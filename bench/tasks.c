@@ -128,7 +128,7 @@ int task_contest_run(struct task_contest *c, task_measure *measure)
 			double took = 0;
 
 			bench_progress(c->workload->name, e->peer->peer.name, round);
-			bench_sleep(TASK_SETTLE_TIME);
+			bench_settle(TASK_SETTLE_TIME);
 			err = measure(c, e, round, &took);
 			if (err) {
 				fprintf(stderr, "%s: %s: %s\n", c->workload->name,
