@@ -32,8 +32,8 @@ SUM(32768)
 SUM(262144)
 SUM(1048576)
 
-#define PAYLOAD(family, what, text, size, per_item, ...) { \
-	.name = family "-" text, .title = "payload " what ": byte sums of " text " each", \
+#define PAYLOAD(family, what, which, text, size, per_item, ...) { \
+	.name = family "-" which, .title = "payload " what ": byte sums of " text " each", \
 	.group = family, .x = (size), .x_unit = "bytes", .unit = BENCH_GB_PER_S, \
 	.fn = sum_##size, .fill = fill_##size, .in_size = (size), \
 	.out_size = sizeof(uint64_t), .count = ITEMS(size), .quick_div = 4, \
@@ -44,19 +44,19 @@ SUM(1048576)
 				.only = BENCH_COPIES | BENCH_SERIAL | BENCH_MEMCPY)
 
 const struct bench_workload bench_payload[] = {
-	IN_PLACE("8B", 8, 20, .on_request = 0),
-	IN_PLACE("64B", 64, 20, .on_request = 1),
-	IN_PLACE("512B", 512, 4, .on_request = 0),
-	IN_PLACE("4KiB", 4096, 1, .on_request = 1),
-	IN_PLACE("32KiB", 32768, 1, .on_request = 0),
-	IN_PLACE("256KiB", 262144, 1, .on_request = 1),
-	IN_PLACE("1MiB", 1048576, 1, .on_request = 0),
-	COPIED("8B", 8, 20, .on_request = 0),
-	COPIED("64B", 64, 20, .on_request = 1),
-	COPIED("512B", 512, 4, .on_request = 0),
-	COPIED("4KiB", 4096, 1, .on_request = 1),
-	COPIED("32KiB", 32768, 1, .on_request = 0),
-	COPIED("256KiB", 262144, 1, .on_request = 1),
-	COPIED("1MiB", 1048576, 1, .on_request = 0),
+	IN_PLACE("8B", "8 bytes", 8, 20, .on_request = 0),
+	IN_PLACE("64B", "64 bytes", 64, 20, .on_request = 1),
+	IN_PLACE("512B", "512 bytes", 512, 4, .on_request = 0),
+	IN_PLACE("4KiB", "4 KiB", 4096, 1, .on_request = 1),
+	IN_PLACE("32KiB", "32 KiB", 32768, 1, .on_request = 0),
+	IN_PLACE("256KiB", "256 KiB", 262144, 1, .on_request = 1),
+	IN_PLACE("1MiB", "1 MiB", 1048576, 1, .on_request = 0),
+	COPIED("8B", "8 bytes", 8, 20, .on_request = 0),
+	COPIED("64B", "64 bytes", 64, 20, .on_request = 1),
+	COPIED("512B", "512 bytes", 512, 4, .on_request = 0),
+	COPIED("4KiB", "4 KiB", 4096, 1, .on_request = 1),
+	COPIED("32KiB", "32 KiB", 32768, 1, .on_request = 0),
+	COPIED("256KiB", "256 KiB", 262144, 1, .on_request = 1),
+	COPIED("1MiB", "1 MiB", 1048576, 1, .on_request = 0),
 	{ .name = NULL },
 };

@@ -367,7 +367,7 @@ int bench_recovery_run(const struct bench_workload *w, unsigned workers)
 	.x = (n), .x_unit = "workers", .workers = (n), .run = bench_recovery_run, __VA_ARGS__ }
 
 const struct bench_workload bench_recovery[] = {
-	RECOVERY(1, .on_request = 1),
+	RECOVERY(1, .on_request = 0),
 	RECOVERY(2, .on_request = 0),
 	RECOVERY(4, .on_request = 1),
 	RECOVERY(8, .on_request = 1),
