@@ -120,16 +120,6 @@ static int workers_take(const char *text)
 	return 0;
 }
 
-static int dirty_take(const char *text)
-{
-	unsigned mib;
-	int err = bench_number_parse(text, DIRTY_MOST, &mib);
-
-	if (!err)
-		bench_opt.dirty = (int)mib;
-	return err;
-}
-
 /* Options that are but a switch. */
 static int switch_take(int option)
 {
@@ -187,8 +177,6 @@ static int option_take(int option)
 	case OPTION_COMPARE:
 		bench_opt.compare = optarg;
 		return 0;
-	case OPTION_DIRTY:
-		return dirty_take(optarg);
 	case OPTION_LIFE:
 		bench_opt.life = optarg;
 		return names_check(optarg, "peer", peer_known);
