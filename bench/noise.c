@@ -19,7 +19,7 @@
 
 #include "bench.h"
 
-/* A window is at least so long, in ns; only the last of a table may be shorter. */
+/* A window is at least so long, in ns; but for a table that is shorter. */
 #define WINDOW		INT64_C(300000000)
 /* Samples are noisy when others had more than this share of a window. */
 #define NOISY_SHARE	0.05
@@ -45,6 +45,8 @@ static struct {
 	unsigned count;
 	unsigned pending;		/* those from here on have no share yet */
 	struct reading start;
+	unsigned last_first;		/* the window before: its first sample, */
+	struct reading last_start;	/* and its start; clock 0 = there is none */
 	int open;
 	double line;
 } state;
@@ -131,6 +133,13 @@ static void window_close(void)
 	double share, noisy;
 
 	reading_take(&b);
+	/* A last window that is too short is one with that before it. */
+	if (b.clock - a->clock < WINDOW && state.last_start.clock) {
+		*a = state.last_start;
+		state.pending = state.last_first;
+	}
+	state.last_start = *a;
+	state.last_first = state.pending;
 	whole = capacity(a->clock, b.clock);
 	others = (b.busy - a->busy) - (b.own - a->own);
 	if (others < 0)
@@ -138,7 +147,7 @@ static void window_close(void)
 	others += b.stolen - a->stolen;
 	others += capacity(a->throttled, b.throttled);
 	share = whole > 0 ? (double)others / (double)whole : 0;
-	/* In a window that is too short a tick would be much. */
+	/* In a table that is too short a tick would be much. */
 	noisy = NOISY_SHARE * (double)(whole > capacity(0, WINDOW) ? whole : capacity(0, WINDOW));
 	for (; state.pending < state.count; state.pending++) {
 		struct sample *s = &state.sample[state.pending];
@@ -155,6 +164,7 @@ void bench_noise_sample(const char *peer, unsigned round)
 		reading_take(&state.start);
 		state.open = 1;
 		state.count = state.pending = 0;
+		state.last_start.clock = 0;
 	} else if (bench_clock() - state.start.clock >= WINDOW) {
 		window_close();
 	}
