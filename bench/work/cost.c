@@ -176,7 +176,7 @@ int bench_cost_run(const struct bench_workload *w, unsigned workers)
 
 	if (!bench_chosen(w, &rows[0]))
 		return 0;
-	c.items = bench_opt.quick && w->quick_div ? w->count / w->quick_div : w->count;
+	c.items = bench_count(w);
 	err = forkpool_create(&c.pool, &opts);
 	if (err) {
 		fprintf(stderr, "%s: forkpool_create: %s\n", w->name, forkpool_strerror(err));
