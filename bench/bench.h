@@ -50,6 +50,8 @@ enum {
 	BENCH_NESTED = 1 << 7,		/* runs a cube of items as maps inside items, three levels deep */
 	BENCH_BARE = 1 << 8,		/* no pool: what the machine itself takes for it */
 	BENCH_SPINS = 1 << 9,		/* its worker never sleeps while it is measured */
+	BENCH_FOREIGN = 1 << 10,	/* programs of other makers; one that won't start is left out */
+	BENCH_SLOW = 1 << 11,		/* only where a workload asks for it, and with fewer items */
 };
 
 struct bench_peer {
@@ -77,6 +79,7 @@ extern const struct bench_peer bench_shm_item, bench_shm_chunk;
 extern const struct bench_peer bench_omp_static, bench_omp_dynamic, bench_omp_guided;
 extern const struct bench_peer bench_omp_nested;
 extern const struct bench_peer bench_tbb, bench_tbb_nested;
+extern const struct bench_peer bench_py_pool, bench_py_executor, bench_joblib;
 
 /* How the chunked peers cut their loops: this many chunks for each worker. */
 #define BENCH_CHUNKS		4
@@ -109,6 +112,18 @@ struct bench_stream {
 	size_t count;
 };
 
+/* Round trips that a pool in another program makes, and times, by itself. */
+struct bench_trips {
+	forkpool_fn *fn;
+	const struct bench_task *in;
+	const uint64_t *answer;
+	uint32_t *ns;		/* how long each took */
+	size_t count;		/* the most to make; afterwards, how many were */
+	size_t warm;		/* so many before them, which nobody times */
+	int64_t idle;		/* ns of sleep before each */
+	int64_t limit;		/* ns after which no other begins; 0 = none */
+};
+
 /* What a submitting thread does; submitters count from 0 on. */
 typedef void bench_submitter(void *arg, unsigned submitter);
 
@@ -132,6 +147,11 @@ struct bench_task_peer {
 	int (*call)(void *pool, forkpool_fn *fn, const struct bench_task *in, uint64_t *out);
 	/* Fibonacci by naive recursion, each call a task; NULL where tasks can't submit. */
 	int (*fib)(void *pool, uint64_t n, uint64_t *ret);
+	/*
+	 * Round trips of a pool that is a program: it has one submitter, and what it
+	 * takes to ask the program is no part of a trip.  -EIO: a wrong result.
+	 */
+	int (*trips)(void *pool, struct bench_trips *trips);
 };
 
 /* All that were built, NULL at the end. */
@@ -142,6 +162,7 @@ extern const struct bench_task_peer bench_pipe_task, bench_socket_task;
 extern const struct bench_task_peer bench_shm_task, bench_condvar_task;
 extern const struct bench_task_peer bench_omp_task;
 extern const struct bench_task_peer bench_tbb_group, bench_tbb_window, bench_tbb_enqueue;
+extern const struct bench_task_peer bench_py_pool_task, bench_py_executor_task, bench_joblib_task;
 extern const struct bench_task_peer bench_spin_bare, bench_futex_wake, bench_futex_bare;
 
 /* BODY on so many threads at once, this one among them. */
@@ -190,6 +211,7 @@ struct bench_workload {
 	size_t in_size, out_size, count;
 	unsigned quick_div;	/* --quick has count / quick_div items */
 	unsigned per_item_div;	/* BENCH_PER_ITEM peers have count / per_item_div */
+	unsigned slow_div;	/* BENCH_SLOW peers divide by this, too; 0 = they are left out */
 	unsigned batch;		/* maps timed as one; 0 = 1 */
 	unsigned rounds_max;	/* 0 = as the command line says */
 	int cold;		/* no warm-up: the workload isn't about the pool's speed */
@@ -205,6 +227,9 @@ struct bench_workload {
 
 /* All of them; name NULL at the end. */
 extern const struct bench_workload bench_workloads[];
+
+/* The body of the workload NAME: how programs that load this code find it. */
+forkpool_fn *bench_body(const char *name);
 
 /* The arrays that a range function works on. */
 struct bench_arrays {
@@ -257,6 +282,9 @@ int bench_listed(const char *list, const char *name);
 int bench_chosen(const struct bench_workload *workload, const struct bench_peer *peer);
 
 unsigned bench_rounds(const struct bench_workload *workload);
+
+/* PEER has a workload's items / this. */
+unsigned bench_div(const struct bench_workload *workload, const struct bench_peer *peer);
 
 /* On a terminal: says on stderr what is being measured. */
 void bench_progress(const char *workload, const char *peer, unsigned round);

@@ -203,10 +203,24 @@ static void table_setup(struct bench_table *t, const struct bench_workload *w,
 			t->series[t->count++].peer = bench_peers[i];
 }
 
+/* Takes those out of the tables that the first round found missing. */
+static void series_drop(struct bench_table tables[MEASURES], const char *missing)
+{
+	unsigned m, i, kept;
+
+	for (m = 0; m < MEASURES; m++) {
+		for (i = kept = 0; i < tables[m].count; i++)
+			if (!missing[i])
+				tables[m].series[kept++] = tables[m].series[i];
+		tables[m].count = kept;
+	}
+}
+
 static int round_run(const struct bench_workload *w, struct bench_table tables[MEASURES],
 		     int dirty, unsigned round)
 {
 	unsigned count = tables[START].count, i, m;
+	char missing[BENCH_PEERS_MAX] = { 0 };
 	struct life life[LIVES];
 
 	for (i = 0; i < count; i++) {
@@ -214,8 +228,12 @@ static int round_run(const struct bench_workload *w, struct bench_table tables[M
 		const struct bench_peer *peer = tables[START].series[index].peer;
 
 		bench_progress(w->name, peer->name, round + 1);
-		if (lives_spawn(peer, tables[START].workers, dirty, life))
-			return -1;
+		if (lives_spawn(peer, tables[START].workers, dirty, life)) {
+			if (round || !(peer->flags & BENCH_FOREIGN))
+				return -1;
+			missing[index] = 1;
+			continue;
+		}
 		for (m = 0; m < MEASURES; m++) {
 			struct bench_series *s = &tables[m].series[index];
 
@@ -224,6 +242,7 @@ static int round_run(const struct bench_workload *w, struct bench_table tables[M
 				s->first = life[LIFE_FIRST].measure[m];
 		}
 	}
+	series_drop(tables, missing);
 	return 0;
 }
 

@@ -76,11 +76,11 @@ static int entry_start(struct contest *c, const struct bench_peer *peer)
 	struct entry *e = &c->entry[c->count];
 
 	*e = (struct entry){ .peer = peer };
-	e->div = peer->flags & BENCH_PER_ITEM ? w->per_item_div : 1;
+	e->div = bench_div(w, peer);
 	e->pool = peer->start(peer, c->table.workers,
-			      peer->alloc ? c->items * (w->in_size + w->out_size) : 0);
+			      peer->alloc ? c->items / e->div * (w->in_size + w->out_size) : 0);
 	if (!e->pool)
-		return -1;
+		return peer->flags & BENCH_FOREIGN ? 0 : -1;
 	e->series = &c->table.series[c->count++];
 	e->series->peer = peer;
 	e->series->first = -1;
@@ -105,13 +105,14 @@ static int arrays_setup(struct contest *c)
 static int entry_setup(struct contest *c, struct entry *e)
 {
 	const struct bench_workload *w = c->workload;
+	const size_t count = c->items / e->div;
 	char *in = c->in, *out;
 
 	if (e->peer->alloc && w->in_size) {
-		in = e->peer->alloc(e->pool, c->items * w->in_size);
-		out = e->peer->alloc(e->pool, c->items * w->out_size);
+		in = e->peer->alloc(e->pool, count * w->in_size);
+		out = e->peer->alloc(e->pool, count * w->out_size);
 		if (in)
-			memcpy(in, c->in, c->items * w->in_size);
+			memcpy(in, c->in, count * w->in_size);
 	} else {
 		out = e->out = calloc(c->items + 1, w->out_size + 1);
 	}
@@ -120,7 +121,7 @@ static int entry_setup(struct contest *c, struct entry *e)
 	e->arrays = (struct bench_arrays){ in, out };
 	e->job = (struct bench_job){
 		.fn = w->fn, .range = w->range, .in = in, .in_size = w->in_size,
-		.out = out, .out_size = w->out_size, .count = c->items / e->div,
+		.out = out, .out_size = w->out_size, .count = count,
 	};
 	if (w->range) {
 		e->job.arg = &e->arrays;

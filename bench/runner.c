@@ -42,6 +42,9 @@ const struct bench_peer *const bench_peers[] = {
 	&bench_tbb,
 	&bench_tbb_nested,
 #endif
+	&bench_py_pool,
+	&bench_py_executor,
+	&bench_joblib,
 	NULL,
 };
 
@@ -63,6 +66,9 @@ const struct bench_task_peer *const bench_task_peers[] = {
 	&bench_tbb_window,
 	&bench_tbb_enqueue,
 #endif
+	&bench_py_pool_task,
+	&bench_py_executor_task,
+	&bench_joblib_task,
 	&bench_spin_bare,
 	&bench_futex_wake,
 	&bench_futex_bare,
@@ -125,6 +131,8 @@ int bench_chosen(const struct bench_workload *w, const struct bench_peer *peer)
 {
 	if (peer->flags & BENCH_NESTED && !w->nested)
 		return 0;
+	if (peer->flags & BENCH_SLOW && !w->slow_div)
+		return 0;
 	if (peer->flags & w->skip || (w->range && !(peer->flags & BENCH_RANGES)))
 		return 0;
 	return !bench_opt.peers || bench_listed(bench_opt.peers, peer->name);
@@ -134,6 +142,12 @@ unsigned bench_rounds(const struct bench_workload *w)
 {
 	return w->rounds_max && bench_opt.rounds > w->rounds_max ? w->rounds_max
 								 : bench_opt.rounds;
+}
+
+unsigned bench_div(const struct bench_workload *w, const struct bench_peer *peer)
+{
+	return (peer->flags & BENCH_PER_ITEM ? w->per_item_div : 1) *
+	       (peer->flags & BENCH_SLOW ? w->slow_div : 1);
 }
 
 void bench_progress(const char *workload, const char *peer, unsigned round)

@@ -26,6 +26,8 @@ static int peer_chosen(const struct bench_workload *w, const struct bench_task_p
 {
 	if (!bench_chosen(w, &peer->peer))
 		return 0;
+	if (peer->trips && w->submitters != 1)
+		return 0;
 	if (w->run == bench_fib_run)
 		return peer->fib != NULL && !peer->submitters;
 	if (peer->submitters)
@@ -41,7 +43,7 @@ static int entry_start(struct task_contest *c, const struct bench_task_peer *pee
 	e->submitters = peer->submitters ? peer->submitters : c->workload->submitters;
 	e->pool = peer->start(peer, c->table.workers, e->submitters);
 	if (!e->pool)
-		return -1;
+		return peer->peer.flags & BENCH_FOREIGN ? 0 : -1;
 	e->series = &c->table.series[c->count++];
 	e->series->peer = &peer->peer;
 	e->series->first = -1;
@@ -214,7 +216,7 @@ static int streams_run(struct task_contest *c, struct task_entry *e, size_t coun
 static int stream_measure(struct task_contest *c, struct task_entry *e, unsigned round,
 			  double *ret)
 {
-	unsigned div = e->peer->peer.flags & BENCH_PER_ITEM ? c->workload->per_item_div : 1;
+	unsigned div = bench_div(c->workload, &e->peer->peer);
 	size_t count = c->items / div;
 	int err;
 

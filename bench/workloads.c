@@ -250,7 +250,7 @@ BODY int bench_empty(void *arg, const void *in, void *out)
 	.name = "w3-" #which, .title = "W3 medium map: 10^4 items of 100 us, " text, \
 	.unit = BENCH_MS_PER_MAP, .fn = steps_item, .fill = which##_fill, \
 	.in_size = sizeof(struct steps), .out_size = sizeof(uint64_t), \
-	.count = 10000, .quick_div = 20, .per_item_div = 1 }
+	.count = 10000, .quick_div = 20, .per_item_div = 1, .slow_div = 1 }
 
 #define TINY(items, maps) { \
 	.name = "tiny-" #items, .title = "map of " #items " empty items, hot, 1 worker", \
@@ -268,7 +268,8 @@ BODY int bench_empty(void *arg, const void *in, void *out)
 #define W5(which, text, trips, ...) { \
 	.name = which, .title = "W5 round trip, " text, .run = bench_trip_run, \
 	.fn = task_item, .fill = tasks_fill, .in_size = sizeof(struct bench_task), \
-	.out_size = sizeof(uint64_t), .count = (trips), .quick_div = 2, .submitters = 1, \
+	.out_size = sizeof(uint64_t), .count = (trips), .quick_div = 2, .slow_div = 1, \
+	.submitters = 1, \
 	.sweep = { 1 }, __VA_ARGS__ }
 
 #define IDLE	INT64_C(10000000)
@@ -277,7 +278,7 @@ const struct bench_workload bench_workloads[] = {
 	{ .name = "w1", .title = "W1 tiny map: 10^7 items, splitmix64 of 8 bytes",
 	  .unit = BENCH_NS_PER_ITEM, .base = "omp-static", .fn = hash_item,
 	  .fill = seeds_fill, .in_size = sizeof(uint64_t), .out_size = sizeof(uint64_t),
-	  .count = 10000000, .quick_div = 5, .per_item_div = 100 },
+	  .count = 10000000, .quick_div = 5, .per_item_div = 100, .slow_div = 1 },
 	{ .name = "w1-range", .title = "W1 with the loop inlined in the user's range",
 	  .unit = BENCH_NS_PER_ITEM, .base = "omp-static", .range = hash_range,
 	  .fill = seeds_fill, .in_size = sizeof(uint64_t), .out_size = sizeof(uint64_t),
@@ -285,7 +286,7 @@ const struct bench_workload bench_workloads[] = {
 	{ .name = "w2", .title = "W2 small map: 10^6 items of 1 us",
 	  .unit = BENCH_MS_PER_MAP, .fn = lcg_item, .fill = seeds_fill,
 	  .in_size = sizeof(uint64_t), .out_size = sizeof(uint64_t),
-	  .count = 1000000, .quick_div = 20, .per_item_div = 10 },
+	  .count = 1000000, .quick_div = 20, .per_item_div = 10, .slow_div = 1 },
 	{ .name = "nested", .title = "nested: 50 x 50 x 50 items of 1 us, flat and as maps in maps",
 	  .unit = BENCH_MS_PER_MAP, .base = "forkpool", .fn = lcg_item, .fill = seeds_fill,
 	  .in_size = sizeof(uint64_t), .out_size = sizeof(uint64_t),
@@ -294,7 +295,7 @@ const struct bench_workload bench_workloads[] = {
 	W3(uniform, "uniform"),
 	W3(growing, "cost growing with the index"),
 	W3(dear, "1 % of them 100 times dearer"),
-	W4("w4", "1 submitter", 1, .sweep = { 1, 2 }),
+	W4("w4", "1 submitter", 1, .sweep = { 1, 2 }, .slow_div = 100),
 	W4("w4-threads", "4 submitters", 4, .sweep = { 2 }, .base = "forkpool-1"),
 	W5("w5-hot", "back to back", 20000, .base = "spin-bare",
 	   .skip = BENCH_VARIANT),
@@ -309,30 +310,32 @@ const struct bench_workload bench_workloads[] = {
 	{ .name = "w6", .title = "W6 payload: 10^4 items of 64 KiB, byte sum",
 	  .unit = BENCH_GB_PER_S, .base = "tbb", .fn = bytes_item, .fill = bytes_fill,
 	  .in_size = PAYLOAD, .out_size = sizeof(uint64_t),
-	  .count = 10000, .quick_div = 10, .per_item_div = 1 },
+	  .count = 10000, .quick_div = 10, .per_item_div = 1, .slow_div = 10 },
 	{ .name = "w7", .title = "W7 start and stop", .base = "shm-item",
-	  .skip = BENCH_SERIAL | BENCH_VARIANT, .run = bench_lifecycle_run,
+	  .skip = BENCH_SERIAL | BENCH_VARIANT, .run = bench_lifecycle_run, .slow_div = 1,
 	  /* Two points tell what a pool costs and what each worker costs. */
 	  .sweep = { 2, 8 } },
 	{ .name = "w8-long", .title = "W8 sleep: 4 items of 2 s on 8 workers",
 	  .unit = BENCH_MS_PER_MAP, .skip = BENCH_SERIAL | BENCH_VARIANT, .workers = 8,
 	  .fn = sleep_item, .answer = sleep_answer, .fill = sleep_long_fill,
 	  .in_size = sizeof(int64_t), .out_size = sizeof(int64_t),
-	  .count = 4, .quick_div = 1, .per_item_div = 1, .rounds_max = 3, .cold = 1 },
+	  .count = 4, .quick_div = 1, .per_item_div = 1, .slow_div = 1, .rounds_max = 3,
+	  .cold = 1 },
 	{ .name = "w8-short", .title = "W8 sleep: 200 items of 20 ms on 8 workers",
 	  .unit = BENCH_MS_PER_MAP, .skip = BENCH_SERIAL | BENCH_VARIANT, .workers = 8,
 	  .fn = sleep_item, .answer = sleep_answer, .fill = sleep_short_fill,
 	  .in_size = sizeof(int64_t), .out_size = sizeof(int64_t),
-	  .count = 200, .quick_div = 5, .per_item_div = 1, .rounds_max = 3, .cold = 1 },
+	  .count = 200, .quick_div = 5, .per_item_div = 1, .slow_div = 1, .rounds_max = 3,
+	  .cold = 1 },
 	TINY(10, 2000),
 	TINY(1000, 200),
 	{ .name = "heap", .title = "the shared heap against malloc",
 	  .run = bench_heap_run },
 	{ .name = "create-dirty", .title = "start beside 1 GiB of dirty private memory",
-	  .base = "shm-item", .skip = BENCH_SERIAL | BENCH_VARIANT,
+	  .base = "shm-item", .skip = BENCH_SERIAL | BENCH_VARIANT | BENCH_FOREIGN,
 	  .run = bench_dirty_run, .on_request = 1 },
 	{ .name = "idle", .title = "context switches of an idle pool in 10 s",
-	  .skip = BENCH_SERIAL | BENCH_VARIANT, .run = bench_idle_run, .rounds_max = 1,
-	  .on_request = 1 },
+	  .skip = BENCH_SERIAL | BENCH_VARIANT, .run = bench_idle_run, .slow_div = 1,
+	  .rounds_max = 1, .on_request = 1 },
 	{ .name = NULL },
 };
