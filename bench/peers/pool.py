@@ -20,8 +20,14 @@ REQUESTS, ANSWERS, MEMORY = 3, 4, 5
 # A byte for each item of the start, at the start of the memory.
 MARKS = 4096
 PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
+LIBC = ctypes.CDLL(None)
 
 # ---- In workers ------------------------------------------------------------------
+
+
+def die_with_parent():
+    """Not SIGKILL: those that clean up after a pool ignore this one, and end by themselves."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 @functools.lru_cache(maxsize=None)
@@ -64,10 +70,9 @@ def item(name, in_size, out_size, value):
 @functools.lru_cache(maxsize=None)
 def settle(driver):
     """Once in each worker: the marks, and room for which of them is its own."""
-    libc = ctypes.CDLL(None)
-    # It is not to outlive the driver.
-    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    libc.prctl(PR_SET_NAME, b"bench-worker")
+    # For those too that some other process forked.
+    die_with_parent()
+    LIBC.prctl(PR_SET_NAME, b"bench-worker")
     try:
         fd = os.open(f"/proc/{driver}/fd/{MEMORY}", os.O_RDWR)
     except OSError:
@@ -300,6 +305,7 @@ def answer(text):
 def main():
     for fd in REQUESTS, ANSWERS, MEMORY:
         os.set_inheritable(fd, False)
+    os.register_at_fork(after_in_child=die_with_parent)
     driver = Driver()
     with os.fdopen(REQUESTS) as requests:
         for line in requests:
