@@ -79,7 +79,7 @@ extern const struct bench_peer bench_shm_item, bench_shm_chunk;
 extern const struct bench_peer bench_omp_static, bench_omp_dynamic, bench_omp_guided;
 extern const struct bench_peer bench_omp_nested;
 extern const struct bench_peer bench_tbb, bench_tbb_nested;
-extern const struct bench_peer bench_py_pool, bench_py_executor, bench_joblib;
+extern const struct bench_peer bench_py_pool, bench_py_executor, bench_joblib, bench_mpi;
 
 /* How the chunked peers cut their loops: this many chunks for each worker. */
 #define BENCH_CHUNKS		4
@@ -162,7 +162,8 @@ extern const struct bench_task_peer bench_pipe_task, bench_socket_task;
 extern const struct bench_task_peer bench_shm_task, bench_condvar_task;
 extern const struct bench_task_peer bench_omp_task;
 extern const struct bench_task_peer bench_tbb_group, bench_tbb_window, bench_tbb_enqueue;
-extern const struct bench_task_peer bench_py_pool_task, bench_py_executor_task, bench_joblib_task;
+extern const struct bench_task_peer bench_py_pool_task, bench_py_executor_task;
+extern const struct bench_task_peer bench_joblib_task, bench_mpi_task;
 extern const struct bench_task_peer bench_spin_bare, bench_futex_wake, bench_futex_bare;
 
 /* BODY on so many threads at once, this one among them. */

@@ -45,6 +45,7 @@ const struct bench_peer *const bench_peers[] = {
 	&bench_py_pool,
 	&bench_py_executor,
 	&bench_joblib,
+	&bench_mpi,
 	NULL,
 };
 
@@ -69,6 +70,7 @@ const struct bench_task_peer *const bench_task_peers[] = {
 	&bench_py_pool_task,
 	&bench_py_executor_task,
 	&bench_joblib_task,
+	&bench_mpi_task,
 	&bench_spin_bare,
 	&bench_futex_wake,
 	&bench_futex_bare,
