@@ -84,6 +84,9 @@ extern const struct bench_peer bench_py_pool, bench_py_executor, bench_joblib, b
 /* How the chunked peers cut their loops: this many chunks for each worker. */
 #define BENCH_CHUNKS		4
 
+/* What runs whole commands; NULL at the end. */
+extern const struct bench_peer *const bench_command_peers[];
+
 /* Items in each such chunk, at least 1. */
 size_t bench_chunk(size_t count, unsigned workers);
 
@@ -224,6 +227,8 @@ struct bench_workload {
 	unsigned submitters;
 	int64_t idle;		/* ns of sleep before each round trip */
 	int apart;		/* the submitter on one CPU, all else on another */
+	/* Whole commands. */
+	uint64_t steps;		/* of work in each */
 };
 
 /* All of them; name NULL at the end. */
@@ -253,6 +258,7 @@ int bench_idle_run(const struct bench_workload *workload, unsigned workers);
 int bench_stream_run(const struct bench_workload *workload, unsigned workers);
 int bench_trip_run(const struct bench_workload *workload, unsigned workers);
 int bench_fib_run(const struct bench_workload *workload, unsigned workers);
+int bench_commands_run(const struct bench_workload *workload, unsigned workers);
 
 /*
  * Starts and stops the pool of the peer NAME in this very program, beside

@@ -255,6 +255,9 @@ static void names_print(void)
 	printf("peers for single tasks (w4, w5, fib):\n");
 	for (i = 0; bench_task_peers[i]; i++)
 		printf("  %s\n", bench_task_peers[i]->peer.name);
+	printf("peers for whole commands:\n");
+	for (i = 0; bench_command_peers[i]; i++)
+		printf("  %s\n", bench_command_peers[i]->name);
 }
 
 static int name_known(const char *name, int peers)
@@ -268,6 +271,9 @@ static int name_known(const char *name, int peers)
 				return 1;
 		for (i = 0; bench_task_peers[i]; i++)
 			if (!strcmp(bench_task_peers[i]->peer.name, name))
+				return 1;
+		for (i = 0; bench_command_peers[i]; i++)
+			if (!strcmp(bench_command_peers[i]->name, name))
 				return 1;
 		return 0;
 	}

@@ -272,6 +272,10 @@ BODY int bench_empty(void *arg, const void *in, void *out)
 	.submitters = 1, \
 	.sweep = { 1 }, __VA_ARGS__ }
 
+#define COMMANDS(which, text, runs, ...) { \
+	.name = which, .title = "commands: " text, .run = bench_commands_run, \
+	.base = "xargs", .count = (runs), .quick_div = 20, .rounds_max = 5, __VA_ARGS__ }
+
 #define IDLE	INT64_C(10000000)
 
 const struct bench_workload bench_workloads[] = {
@@ -329,6 +333,9 @@ const struct bench_workload bench_workloads[] = {
 	  .cold = 1 },
 	TINY(10, 2000),
 	TINY(1000, 200),
+	COMMANDS("commands", "10^3 runs of a program that only prints", 1000),
+	COMMANDS("commands-work", "200 runs of a program that works for 2 ms", 200,
+		 .steps = 2000 * STEPS_SMALL),
 	{ .name = "heap", .title = "the shared heap against malloc",
 	  .run = bench_heap_run },
 	{ .name = "create-dirty", .title = "start beside 1 GiB of dirty private memory",
