@@ -144,7 +144,7 @@ static void tool_exec(const struct commands *c, int which)
 	static const char loop[] =
 		"while read -r number; do \"$0\" \"$1\" \"$number\" || exit 1; done";
 	const char *program = c->program, *steps = c->steps_text;
-	const char *python = getenv("PYTHON");
+	const char *python = getenv("PYTHON");	/* foreign_python_find() saw to it */
 	char workers[16], count[24];
 
 	snprintf(workers, sizeof(workers), "%u", c->table.workers);
@@ -336,6 +336,8 @@ static int commands_setup(struct commands *c, const struct bench_workload *w, un
 		return -ENOMEM;
 	for (i = 0; i < c->count; i++)
 		c->answer[i] = command_value(i, c->steps);
+	/* None at all: that peer is left out. */
+	foreign_python_find();
 	return foreign_file("command", c->program, sizeof(c->program));
 }
 

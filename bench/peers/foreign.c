@@ -27,6 +27,7 @@ struct foreign {
 	const char *name;		/* the peer's */
 	pid_t pid;
 	int to, from, memory_fd;
+	int requests;			/* the far end of `to`: held, so that no write is a signal */
 	char *memory;
 	size_t size, used;
 };
@@ -194,8 +195,8 @@ static int foreign_spawn(struct foreign *f, unsigned workers)
 	f->pid = fork();
 	if (!f->pid)
 		child_exec(f, to[0], from[1], workers, parent);
-	close(to[0]);
 	close(from[1]);
+	f->requests = to[0];
 	f->to = to[1];
 	f->from = from[0];
 	return f->pid < 0 ? -EAGAIN : 0;
@@ -219,6 +220,8 @@ static void foreign_close(struct foreign *f, int failed)
 		close(f->to);
 	if (f->from >= 0)
 		close(f->from);
+	if (f->requests >= 0)
+		close(f->requests);
 	memory_drop(f);
 	if (f->memory_fd >= 0)
 		close(f->memory_fd);
@@ -250,7 +253,7 @@ static struct foreign *foreign_new(const struct foreign_program *program, unsign
 	f = calloc(1, sizeof(*f));
 	if (!f)
 		return NULL;
-	*f = (struct foreign){ .program = program, .to = -1, .from = -1 };
+	*f = (struct foreign){ .program = program, .to = -1, .from = -1, .requests = -1 };
 	f->memory_fd = memfd_create("bench-foreign", MFD_CLOEXEC);
 	if (f->memory_fd < 0 || foreign_spawn(f, workers)) {
 		foreign_close(f, 1);

@@ -62,6 +62,13 @@ int foreign_stream(void *foreign, unsigned submitter, const struct bench_stream 
 int foreign_trips(void *foreign, struct bench_trips *trips);
 
 /*
+ * Chooses an interpreter, one with joblib if there is any.  The environment names
+ * it as PYTHON from then on, here and in programs that this one starts; where it
+ * does before, that one it is.
+ */
+int foreign_python_find(void);
+
+/*
  * The path of the file NAME of the build, which lies where this program does or
  * one directory above or below; -ENOENT.
  */

@@ -52,8 +52,7 @@ static int python_try(const char *name, char *ret, size_t size)
 	return !WEXITSTATUS(status);
 }
 
-/* The environment names it from then on, here and in programs that this one starts. */
-static int python_find(void)
+int foreign_python_find(void)
 {
 	static const char *const names[] = { "/usr/bin/python3", "python3" };
 	char path[PATH_MAX], any[PATH_MAX] = "";
@@ -86,7 +85,7 @@ static const struct foreign_program python = {
 	.death_signal = SIGKILL,
 	/* Else each start would be the interpreter's, which a user's program has running. */
 	.keep = 1,
-	.find = python_find,
+	.find = foreign_python_find,
 	.run = python_run,
 };
 
