@@ -21,6 +21,8 @@
 #define TASKS_SIZE	((size_t)4 << 20)
 #define ALIGN		((size_t)4096)
 #define LINE		256
+/* The module that programs load the bodies from. */
+#define BODIES		"bodies.so"
 
 struct foreign {
 	const struct foreign_program *program;
@@ -175,7 +177,7 @@ static void child_exec(const struct foreign *f, int requests, int answers, unsig
 	/* Ctrl-C is the runner's business: its death ends the program. */
 	setpgid(0, 0);
 	prctl(PR_SET_PDEATHSIG, f->program->death_signal);
-	if (getppid() == parent && !foreign_file("bodies.so", bodies, sizeof(bodies)))
+	if (getppid() == parent && !foreign_file(BODIES, bodies, sizeof(bodies)))
 		f->program->run(bodies, workers);
 	_exit(1);
 }
@@ -279,14 +281,16 @@ static int memory_map(struct foreign *f, size_t shared)
 struct foreign *foreign_start(const struct foreign_program *program, const char *name,
 			      const char *kind, unsigned workers, size_t shared)
 {
-	char line[LINE], answer[LINE] = "";
+	char line[LINE], answer[LINE] = "", bodies[PATH_MAX];
 	const char *why = "its program can't be started, or ended";
 	struct foreign *f = NULL;
 
-	if (!program->find())
-		f = foreign_new(program, workers);
-	else
+	if (program->find())
 		why = "its program is not there";
+	else if (foreign_file(BODIES, bodies, sizeof(bodies)))
+		why = "this build has no " BODIES;
+	else
+		f = foreign_new(program, workers);
 	if (!f)
 		goto fail;
 	f->name = name;
