@@ -50,6 +50,8 @@ enum {
 	BENCH_NESTED = 1 << 7,		/* runs a cube of items as maps inside items, three levels deep */
 	BENCH_BARE = 1 << 8,		/* no pool: what the machine itself takes for it */
 	BENCH_SPINS = 1 << 9,		/* its worker never sleeps while it is measured */
+	BENCH_FOREIGN = 1 << 10,	/* programs of other makers; one that won't start is left out */
+	BENCH_SLOW = 1 << 11,		/* only where a workload asks for it, and with fewer items */
 	BENCH_FORKS = 1 << 12,		/* starts a process for each item: only where fork_div is */
 	BENCH_MEMCPY = 1 << 16,		/* copies and no more: only where a workload asks for it */
 	BENCH_ONE_RUNTIME = 1 << 17,	/* its threads are the program's: no pools beside each other */
@@ -86,9 +88,13 @@ extern const struct bench_peer bench_omp_chunks, bench_omp_tasks;
 extern const struct bench_peer bench_omp_nested;
 extern const struct bench_peer bench_tbb, bench_tbb_static, bench_tbb_nested;
 extern const struct bench_peer bench_memcpy;
+extern const struct bench_peer bench_py_pool, bench_py_executor, bench_joblib, bench_mpi;
 
 /* How the chunked peers cut their loops: this many chunks for each worker. */
 #define BENCH_CHUNKS		4
+
+/* What runs whole commands; NULL at the end. */
+extern const struct bench_peer *const bench_command_peers[];
 
 /* Items in each such chunk, at least 1. */
 size_t bench_chunk(size_t count, unsigned workers);
@@ -121,6 +127,18 @@ struct bench_stream {
 	size_t count;
 };
 
+/* Round trips that a pool in another program makes, and times, by itself. */
+struct bench_trips {
+	forkpool_fn *fn;
+	const struct bench_task *in;
+	const uint64_t *answer;
+	uint32_t *ns;		/* how long each took */
+	size_t count;		/* the most to make; afterwards, how many were */
+	size_t warm;		/* so many before them, which nobody times */
+	int64_t idle;		/* ns of sleep before each */
+	int64_t limit;		/* ns after which no other begins; 0 = none */
+};
+
 /* What a submitting thread does; submitters count from 0 on. */
 typedef void bench_submitter(void *arg, unsigned submitter);
 
@@ -144,6 +162,11 @@ struct bench_task_peer {
 	int (*call)(void *pool, forkpool_fn *fn, const struct bench_task *in, uint64_t *out);
 	/* Fibonacci by naive recursion, each call a task; NULL where tasks can't submit. */
 	int (*fib)(void *pool, uint64_t n, uint64_t *ret);
+	/*
+	 * Round trips of a pool that is a program: it has one submitter, and what it
+	 * takes to ask the program is no part of a trip.  -EIO: a wrong result.
+	 */
+	int (*trips)(void *pool, struct bench_trips *trips);
 };
 
 /* All that were built, NULL at the end. */
@@ -155,6 +178,8 @@ extern const struct bench_task_peer bench_shm_task, bench_fork_task, bench_condv
 extern const struct bench_task_peer bench_glib_task;
 extern const struct bench_task_peer bench_omp_task;
 extern const struct bench_task_peer bench_tbb_group, bench_tbb_window, bench_tbb_enqueue;
+extern const struct bench_task_peer bench_py_pool_task, bench_py_executor_task;
+extern const struct bench_task_peer bench_joblib_task, bench_mpi_task;
 extern const struct bench_task_peer bench_spin_bare, bench_futex_wake, bench_futex_bare;
 
 /* The stream of forkpool's peers, with options for each task; NULL: none. */
@@ -208,6 +233,7 @@ struct bench_workload {
 	unsigned quick_div;	/* --quick has count / quick_div items */
 	unsigned per_item_div;	/* BENCH_PER_ITEM peers have count / per_item_div */
 	unsigned fork_div;	/* BENCH_FORKS peers have count / fork_div; 0 = they're left out */
+	unsigned slow_div;	/* BENCH_SLOW peers divide by this, too; 0 = they are left out */
 	unsigned batch;		/* maps timed as one; 0 = 1 */
 	unsigned rounds_max;	/* 0 = as the command line says */
 	int cold;		/* no warm-up: the workload isn't about the pool's speed */
@@ -224,10 +250,15 @@ struct bench_workload {
 	int dirty;		/* MiB of dirty private memory beside the pool */
 	/* Whether the serial answer is right, where more is known of it; NULL = it is. */
 	int (*check)(const void *answer, size_t count);
+	/* Whole commands. */
+	uint64_t steps;		/* of work in each */
 };
 
 /* The one of this number, in the order in which they run; NULL behind the last. */
 const struct bench_workload *bench_workload(unsigned index);
+
+/* The body of the workload NAME: how programs that load this code find it. */
+forkpool_fn *bench_body(const char *name);
 
 /* The arrays that a range function works on. */
 struct bench_arrays {
@@ -253,6 +284,7 @@ int bench_fib_run(const struct bench_workload *workload, unsigned workers);
 int bench_recovery_run(const struct bench_workload *workload, unsigned workers);
 int bench_cost_run(const struct bench_workload *workload, unsigned workers);
 int bench_billion_run(const struct bench_workload *workload, unsigned workers);
+int bench_commands_run(const struct bench_workload *workload, unsigned workers);
 
 /*
  * Starts and stops the pool of the peer NAME in this very program, beside

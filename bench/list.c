@@ -107,6 +107,9 @@ void bench_list_print(void)
 	printf("peers for single tasks:\n");
 	for (i = 0; bench_task_peers[i]; i++)
 		candidate_print(&bench_task_peers[i]->peer, bench_task_peers[i]);
+	printf("peers for whole commands:\n");
+	for (i = 0; bench_command_peers[i]; i++)
+		printf("  %s\n", bench_command_peers[i]->name);
 	if (bench_missing[0].names)
 		printf("not built:\n");
 	for (i = 0; bench_missing[i].names; i++)

@@ -74,7 +74,7 @@ static void entry_start(struct contest *c, const struct bench_peer *peer)
 	*e = (struct entry){ .peer = peer };
 	e->div = bench_div(w, peer);
 	e->pool = peer->start(peer, c->table.workers,
-			      peer->alloc ? c->items * (w->in_size + w->out_size) : 0);
+			      peer->alloc ? c->items / e->div * (w->in_size + w->out_size) : 0);
 	if (!e->pool)
 		return;
 	e->series = &c->table.series[c->count++];
@@ -100,13 +100,14 @@ static int arrays_setup(struct contest *c)
 static int entry_setup(struct contest *c, struct entry *e)
 {
 	const struct bench_workload *w = c->workload;
+	const size_t count = c->items / e->div;
 	char *in = c->in, *out;
 
 	if (e->peer->alloc && w->in_size) {
-		in = e->peer->alloc(e->pool, c->items * w->in_size);
-		out = e->peer->alloc(e->pool, c->items * w->out_size);
+		in = e->peer->alloc(e->pool, count * w->in_size);
+		out = e->peer->alloc(e->pool, count * w->out_size);
 		if (in)
-			memcpy(in, c->in, c->items * w->in_size);
+			memcpy(in, c->in, count * w->in_size);
 	} else {
 		out = e->out = calloc(c->items + 1, w->out_size + 1);
 	}
@@ -115,7 +116,7 @@ static int entry_setup(struct contest *c, struct entry *e)
 	e->arrays = (struct bench_arrays){ in, out };
 	e->job = (struct bench_job){
 		.fn = w->fn, .range = w->range, .in = in, .in_size = w->in_size,
-		.out = out, .out_size = w->out_size, .count = c->items / e->div,
+		.out = out, .out_size = w->out_size, .count = count,
 	};
 	if (w->range) {
 		e->job.arg = &e->arrays;

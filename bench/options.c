@@ -77,6 +77,9 @@ static int peer_known(const char *name)
 	for (i = 0; bench_task_peers[i]; i++)
 		if (!strcmp(bench_task_peers[i]->peer.name, name))
 			return 1;
+	for (i = 0; bench_command_peers[i]; i++)
+		if (!strcmp(bench_command_peers[i]->name, name))
+			return 1;
 	return 0;
 }
 

@@ -49,6 +49,10 @@ const struct bench_peer *const bench_peers[] = {
 	&bench_tbb_static,
 	&bench_tbb_nested,
 #endif
+	&bench_py_pool,
+	&bench_py_executor,
+	&bench_joblib,
+	&bench_mpi,
 	NULL,
 };
 
@@ -75,6 +79,10 @@ const struct bench_task_peer *const bench_task_peers[] = {
 	&bench_tbb_window,
 	&bench_tbb_enqueue,
 #endif
+	&bench_py_pool_task,
+	&bench_py_executor_task,
+	&bench_joblib_task,
+	&bench_mpi_task,
 	&bench_spin_bare,
 	&bench_futex_wake,
 	&bench_futex_bare,
@@ -91,6 +99,9 @@ const struct bench_missing bench_missing[] = {
 #endif
 #ifndef BENCH_TBB
 	{ "tbb, tbb-*", "configure found no oneTBB, or no C++ compiler (Debian: libtbb-dev)" },
+#endif
+#ifndef BENCH_GLIB
+	{ "glib-*", "configure found no GLib (Debian: libglib2.0-dev)" },
 #endif
 	{ NULL, NULL },
 };
@@ -124,6 +135,8 @@ int bench_chosen(const struct bench_workload *w, const struct bench_peer *peer)
 {
 	if (peer->flags & BENCH_NESTED && !w->nested)
 		return 0;
+	if (peer->flags & BENCH_SLOW && !w->slow_div)
+		return 0;
 	if (peer->flags & BENCH_FORKS && !w->fork_div)
 		return 0;
 	if (w->only ? !(peer->flags & w->only) : peer->flags & BENCH_MEMCPY)
@@ -137,7 +150,8 @@ unsigned bench_div(const struct bench_workload *w, const struct bench_peer *peer
 {
 	if (peer->flags & BENCH_FORKS)
 		return w->fork_div;
-	return peer->flags & BENCH_PER_ITEM ? w->per_item_div : 1;
+	return (peer->flags & BENCH_PER_ITEM ? w->per_item_div : 1) *
+	       (peer->flags & BENCH_SLOW ? w->slow_div : 1);
 }
 
 unsigned bench_rounds(const struct bench_workload *w)

@@ -26,6 +26,8 @@ static int peer_chosen(const struct bench_workload *w, const struct bench_task_p
 {
 	if (!bench_chosen(w, &peer->peer))
 		return 0;
+	if (peer->trips && w->submitters != 1)
+		return 0;
 	if (w->run == bench_fib_run)
 		return peer->fib != NULL && !peer->submitters;
 	if (w->pools && (peer->submitters || peer->run || peer->peer.flags & BENCH_ONE_RUNTIME))

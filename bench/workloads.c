@@ -9,7 +9,7 @@ static const struct bench_workload *const lists[] = {
 	bench_w1, bench_w2, bench_w3, bench_grain, bench_skew,
 	bench_w4, bench_w5, bench_fib,
 	bench_w6, bench_payload,
-	bench_w7, bench_w8, bench_programs, bench_tiny, bench_heap,
+	bench_w7, bench_w8, bench_programs, bench_tiny, bench_commands, bench_heap,
 	bench_recovery, bench_cost, bench_idle, bench_billion,
 };
 

@@ -162,17 +162,17 @@ int enqueue_stream(void *arg, unsigned, const struct bench_stream *stream)
 extern const struct bench_task_peer bench_tbb_group;
 const struct bench_task_peer bench_tbb_group = {
 	{ "tbb-group", 0, GROUP, nullptr, nullptr, nullptr, nullptr }, 0,
-	team_start, team_stop, group_run, group_stream, nullptr, group_fib,
+	team_start, team_stop, group_run, group_stream, nullptr, group_fib, nullptr,
 };
 
 extern const struct bench_task_peer bench_tbb_window;
 const struct bench_task_peer bench_tbb_window = {
 	{ "tbb-window", BENCH_VARIANT, WINDOW, nullptr, nullptr, nullptr, nullptr }, 0,
-	team_start, team_stop, group_run, window_stream, nullptr, nullptr,
+	team_start, team_stop, group_run, window_stream, nullptr, nullptr, nullptr,
 };
 
 extern const struct bench_task_peer bench_tbb_enqueue;
 const struct bench_task_peer bench_tbb_enqueue = {
 	{ "tbb-enqueue", BENCH_ONE_RUNTIME, ENQUEUE, nullptr, nullptr, nullptr, nullptr }, 0,
-	team_start, team_stop, nullptr, enqueue_stream, nullptr, nullptr,
+	team_start, team_stop, nullptr, enqueue_stream, nullptr, nullptr, nullptr,
 };

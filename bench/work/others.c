@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Workloads of an entry or two: empty items, Fibonacci, the heap, an idle pool. */
+/* Workloads of an entry or two: empty items, Fibonacci, whole commands, the heap, an idle pool. */
 #include "work/work.h"
 
 BODY int bench_empty(void *arg, const void *in, void *out)
@@ -29,6 +29,17 @@ const struct bench_workload bench_fib[] = {
 	{ .name = NULL },
 };
 
+#define COMMANDS(which, text, runs, ...) { \
+	.name = which, .title = "commands: " text, .run = bench_commands_run, \
+	.base = "xargs", .count = (runs), .quick_div = 20, .rounds_max = 5, __VA_ARGS__ }
+
+const struct bench_workload bench_commands[] = {
+	COMMANDS("commands", "10^3 runs of a program that only prints", 1000),
+	COMMANDS("commands-work", "200 runs of a program that works for 2 ms", 200,
+		 .steps = 2000 * STEPS_US),
+	{ .name = NULL },
+};
+
 const struct bench_workload bench_heap[] = {
 	{ .name = "heap", .title = "the shared heap against malloc",
 	  .run = bench_heap_run },
@@ -37,7 +48,7 @@ const struct bench_workload bench_heap[] = {
 
 const struct bench_workload bench_idle[] = {
 	{ .name = "idle", .title = "context switches of an idle pool in 10 s",
-	  .skip = BENCH_SERIAL | BENCH_VARIANT, .run = bench_idle_run, .rounds_max = 1,
-	  .on_request = 1 },
+	  .skip = BENCH_SERIAL | BENCH_VARIANT, .run = bench_idle_run, .slow_div = 1,
+	  .rounds_max = 1, .on_request = 1 },
 	{ .name = NULL },
 };

@@ -55,7 +55,7 @@ static void dear_fill(void *in, size_t count)
 	.name = "w3-" #which, .title = "W3 medium map: 10^4 items of 100 us, " text, \
 	.unit = BENCH_MS_PER_MAP, .fn = bench_steps_item, .fill = which##_fill, \
 	.in_size = sizeof(struct steps), .out_size = sizeof(uint64_t), \
-	.count = 10000, .quick_div = 20, .per_item_div = 1, .fork_div = 1 }
+	.count = 10000, .quick_div = 20, .per_item_div = 1, .fork_div = 1, .slow_div = 1 }
 
 const struct bench_workload bench_w3[] = {
 	W3(uniform, "uniform"),

@@ -40,7 +40,7 @@ void bench_tasks_fill(void *in, size_t count)
 #define POOLS	8
 
 const struct bench_workload bench_w4[] = {
-	W4("w4", "1 submitter", 1, .sweep = { 1, 2 }),
+	W4("w4", "1 submitter", 1, .sweep = { 1, 2 }, .slow_div = 100),
 	W4("w4-threads", "4 submitters", 4, .sweep = { 2 }, .base = "forkpool-1"),
 	SUBMITTERS(1, .on_request = 0),
 	SUBMITTERS(2, .on_request = 1),

@@ -7,7 +7,8 @@
 #define W5(which, text, trips, ...) { \
 	.name = which, .title = "W5 round trip, " text, .run = bench_trip_run, \
 	.fn = bench_task_item, .fill = bench_tasks_fill, .in_size = sizeof(struct bench_task), \
-	.out_size = sizeof(uint64_t), .count = (trips), .quick_div = 2, .submitters = 1, \
+	.out_size = sizeof(uint64_t), .count = (trips), .quick_div = 2, .fork_div = 1, .slow_div = 1, \
+	.submitters = 1, \
 	.sweep = { 1 }, __VA_ARGS__ }
 
 const struct bench_workload bench_w5[] = {

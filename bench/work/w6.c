@@ -42,7 +42,7 @@ const struct bench_workload bench_w6[] = {
 	{ .name = "w6", .title = "W6 payload: 10^4 items of 64 KiB, byte sum",
 	  .unit = BENCH_GB_PER_S, .base = "tbb", .fn = bytes_item, .fill = bytes_fill,
 	  .in_size = PAYLOAD, .out_size = sizeof(uint64_t),
-	  .count = 10000, .quick_div = 10, .per_item_div = 1, .fork_div = 10 },
+	  .count = 10000, .quick_div = 10, .per_item_div = 1, .fork_div = 10, .slow_div = 10 },
 	{ .name = "w6-copy", .title = "W6 copied: 5,000 items of 64 KiB in private memory, byte sum",
 	  .unit = BENCH_GB_PER_S, .base = "memcpy", .fn = bytes_item, .fill = bytes_fill,
 	  .in_size = PAYLOAD, .out_size = sizeof(uint64_t), .only = COPIED,

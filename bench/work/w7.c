@@ -5,12 +5,12 @@
 #define STARTUP(which, mib, ...) { \
 	.name = which, .title = "start beside " #mib " MiB of dirty private memory", \
 	.group = "startup", .x = (mib), .x_unit = "MiB", .base = "shm-item", \
-	.skip = BENCH_SERIAL | BENCH_VARIANT, .run = bench_dirty_run, .dirty = (mib), \
+	.skip = BENCH_SERIAL | BENCH_VARIANT | BENCH_FOREIGN, .run = bench_dirty_run, .dirty = (mib), \
 	.rounds_max = 5, __VA_ARGS__ }
 
 const struct bench_workload bench_w7[] = {
 	{ .name = "w7", .title = "W7 start and stop", .base = "shm-item",
-	  .skip = BENCH_SERIAL | BENCH_VARIANT, .run = bench_lifecycle_run,
+	  .skip = BENCH_SERIAL | BENCH_VARIANT, .run = bench_lifecycle_run, .slow_div = 1,
 	  /* Two points tell what a pool costs and what each worker costs. */
 	  .sweep = { 2, 8 } },
 	STARTUP("startup-0", 0, .on_request = 0),

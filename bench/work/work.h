@@ -19,7 +19,7 @@ extern const struct bench_workload bench_w1[], bench_w2[], bench_w3[], bench_w4[
 extern const struct bench_workload bench_w6[], bench_w7[], bench_w8[];
 extern const struct bench_workload bench_fib[], bench_tiny[], bench_heap[], bench_idle[];
 extern const struct bench_workload bench_grain[], bench_skew[], bench_payload[];
-extern const struct bench_workload bench_recovery[], bench_cost[], bench_billion[];
+extern const struct bench_workload bench_recovery[], bench_cost[], bench_billion[], bench_commands[];
 extern const struct bench_workload bench_programs[];	/* programs/rows.c */
 
 /* ---- Steps that depend on each other ---------------------------------------------- */
