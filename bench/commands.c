@@ -162,7 +162,7 @@ static void tool_exec(const struct commands *c, int which)
 		break;
 	case PYTHON:
 		execlp(python ? python : "python3", "python3", "-B",
-		       BENCH_SOURCES "/peers/commands.py", workers, count, program, steps,
+		       BENCH_SRCDIR "/peers/commands.py", workers, count, program, steps,
 		       (char *)NULL);
 	}
 }

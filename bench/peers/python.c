@@ -78,7 +78,7 @@ static void python_run(const char *bodies, unsigned workers)
 	(void)workers;
 	setenv("BENCH_BODIES", bodies, 1);
 	/* -B: no compiled script is left beside the script. */
-	execlp(python, python, "-B", BENCH_SOURCES "/peers/pool.py", (char *)NULL);
+	execlp(python, python, "-B", BENCH_SRCDIR "/peers/pool.py", (char *)NULL);
 }
 
 static const struct foreign_program python = {
