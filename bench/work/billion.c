@@ -140,6 +140,6 @@ int bench_billion_run(const struct bench_workload *w, unsigned workers)
 const struct bench_workload bench_billion[] = {
 	{ .name = "billion", .title = "10^9 items in one loop, without arrays: a sum of hashes",
 	  .base = "omp-static", .run = bench_billion_run, .count = ITEMS, .quick_div = QUICK,
-	  .rounds_max = 3, .on_request = 1 },
+	  .rounds_max = 6, .on_request = 1 },
 	{ .name = NULL },
 };

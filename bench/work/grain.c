@@ -31,7 +31,7 @@ FILL(1000000)
 	.group = "grain", .x = (ns), .x_unit = "ns", .unit = BENCH_NS_PER_ITEM, \
 	.fn = bench_steps_item, .fill = fill_##ns, .in_size = sizeof(struct steps), \
 	.out_size = sizeof(uint64_t), .count = (items), .quick_div = (quick), \
-	.per_item_div = (per_item), .rounds_max = 5, __VA_ARGS__ }
+	.per_item_div = (per_item), .rounds_max = 6, __VA_ARGS__ }
 
 const struct bench_workload bench_grain[] = {
 	GRAIN("0ns", "0 ns", 0, 1000000, 5, 20, .on_request = 0),

@@ -31,7 +31,7 @@ const struct bench_workload bench_fib[] = {
 
 #define COMMANDS(which, text, runs, ...) { \
 	.name = which, .title = "commands: " text, .run = bench_commands_run, \
-	.base = "xargs", .count = (runs), .quick_div = 20, .rounds_max = 5, __VA_ARGS__ }
+	.base = "xargs", .count = (runs), .quick_div = 20, .rounds_max = 6, __VA_ARGS__ }
 
 const struct bench_workload bench_commands[] = {
 	COMMANDS("commands", "10^3 runs of a program that only prints", 1000),

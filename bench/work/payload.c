@@ -37,7 +37,7 @@ SUM(1048576)
 	.group = family, .x = (size), .x_unit = "bytes", .unit = BENCH_GB_PER_S, \
 	.fn = sum_##size, .fill = fill_##size, .in_size = (size), \
 	.out_size = sizeof(uint64_t), .count = ITEMS(size), .quick_div = 4, \
-	.per_item_div = (per_item), .rounds_max = 5, __VA_ARGS__ }
+	.per_item_div = (per_item), .rounds_max = 6, __VA_ARGS__ }
 
 #define IN_PLACE(...)	PAYLOAD("payload", "in place", __VA_ARGS__, .skip = BENCH_COPIES)
 #define COPIED(...)	PAYLOAD("payload-copy", "copied", __VA_ARGS__, .base = "memcpy", \

@@ -84,7 +84,7 @@ static void one_fill(void *in, size_t count)
 	.group = "skew", .x = (dearest), .x_unit = "x mean", .unit = BENCH_MS_PER_MAP, \
 	.fn = bench_steps_item, .fill = which##_fill, .in_size = sizeof(struct steps), \
 	.out_size = sizeof(uint64_t), .count = ITEMS, .quick_div = QUICK, \
-	.per_item_div = 1, .rounds_max = 5 }
+	.per_item_div = 1, .rounds_max = 6 }
 
 const struct bench_workload bench_skew[] = {
 	SKEW(decreasing, "sorted, dearest first", 2),

@@ -35,7 +35,7 @@ void bench_tasks_fill(void *in, size_t count)
 #define SUBMITTERS(n, ...) \
 	STREAM("submitters-" #n, "W4's tasks, 200,000 of them, submitting threads: " #n, n, \
 	       200000, .group = "submitters", .x = n, .x_unit = "threads", \
-	       .base = "forkpool-1", .rounds_max = 5, __VA_ARGS__)
+	       .base = "forkpool-1", .rounds_max = 6, __VA_ARGS__)
 
 #define POOLS	8
 
@@ -48,8 +48,8 @@ const struct bench_workload bench_w4[] = {
 	SUBMITTERS(8, .on_request = 1),
 	SUBMITTERS(16, .on_request = 0),
 	STREAM("many-pools", "W4's tasks, 400,000 of them to 8 pools at once, a submitter each",
-	       POOLS, 400000, .pools = POOLS, .sweep = { 1 }, .rounds_max = 5),
+	       POOLS, 400000, .pools = POOLS, .sweep = { 1 }, .rounds_max = 6),
 	STREAM("w4-long", "W4 single tasks: 10^7 of 16 bytes in, 8 out, 1 submitter", 1,
-	       10000000, .rounds_max = 3, .on_request = 1),
+	       10000000, .rounds_max = 6, .on_request = 1),
 	{ .name = NULL },
 };

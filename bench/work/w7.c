@@ -6,7 +6,7 @@
 	.name = which, .title = "start beside " #mib " MiB of dirty private memory", \
 	.group = "startup", .x = (mib), .x_unit = "MiB", .base = "shm-item", \
 	.skip = BENCH_SERIAL | BENCH_VARIANT | BENCH_FOREIGN, .run = bench_dirty_run, .dirty = (mib), \
-	.rounds_max = 5, __VA_ARGS__ }
+	.rounds_max = 6, __VA_ARGS__ }
 
 const struct bench_workload bench_w7[] = {
 	{ .name = "w7", .title = "W7 start and stop", .base = "shm-item",
