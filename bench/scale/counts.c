@@ -92,10 +92,11 @@ static int run(struct run *r)
 
 	if (!r->load->submitters)
 		return forkpool_map(r->pool, item, NULL, 0, NULL, 0, r->items, &opts);
-	for (i = 0; i < r->load->submitters; i++)
+	for (i = 1; i < r->load->submitters; i++)
 		if (pthread_create(&thread[i], NULL, submitter, r))
 			exit(1);
-	for (i = 0; i < r->load->submitters; i++)
+	submitter(r);
+	for (i = 1; i < r->load->submitters; i++)
 		pthread_join(thread[i], NULL);
 	return r->err;
 }

@@ -6,7 +6,7 @@
  *
  * Threads are contexts (ucontext) with stacks and thread-local storage of their own.
  * At each access to memory the CPU's clock moves on; when another CPU's clock is
- * behind, that one runs.  So the run is the same each time, to the last count.
+ * behind, that one runs.  So a run is the same each time, as far as memory lies where it lay.
  *
  * Memory.  A line is with those who have read it since it was last written, and
  * then with the writer alone (MESI, in caches without a bound).  To read a line
