@@ -4,7 +4,8 @@
  *
  * A chunk should last about TARGET_NS: long enough that a claim costs nothing,
  * short enough that the end is even.  Towards the end of a region chunks shrink
- * with what is left, but not below what a claim is worth; and a chunk grows by
+ * with what is left, but not below what a claim is worth, which is the more the
+ * more swaps the claimer has lost to others; and a chunk grows by
  * at most GROWTH over the one before, since costs may jump.  An unknown cost is
  * found out with one item.  The floor comes last: a log of W words must close,
  * whatever the wishes, so a chunk is at least the rest over the words left.
@@ -17,6 +18,7 @@
 #define TARGET_NS	50000
 #define LEAST_NS	1000	/* a claim is worth it from here on ... */
 #define LEAST_EACH_NS	100	/* ... and more where more workers contend */
+#define FAILED_MOST	6	/* each swap that was lost doubles it: so many fewer contend */
 #define HOME_SHARE	4
 #define THIEF_SHARE	2
 #define GROWTH		8
@@ -37,7 +39,8 @@ static uint64_t wish(const struct fp_size *in)
 	if (in->cost == 0)
 		return 1;
 	share = in->rest / (in->home ? HOME_SHARE : THIEF_SHARE * in->workers);
-	least = items_in(LEAST_NS + LEAST_EACH_NS * in->workers, in->cost);
+	least = items_in((uint64_t)(LEAST_NS + LEAST_EACH_NS * in->workers) << fp_min(in->failed, FAILED_MOST),
+			 in->cost);
 	len = fp_min(items_in(TARGET_NS, in->cost), fp_max(share, least));
 	return fp_min(len, GROWTH * fp_max(in->last_len, 1));
 }

@@ -14,6 +14,7 @@ struct fp_size {
 	uint32_t words_left;	/* empty words of its log, at least 1 */
 	uint64_t cost;		/* of an item; 0 = not known */
 	uint64_t last_len;	/* of the claimer's last chunk */
+	uint64_t failed;	/* swaps that it lost since then */
 	uint64_t chunk;		/* what the user asked for; 0 = nothing */
 	uint32_t workers;
 	bool home;		/* the claimer's own region */

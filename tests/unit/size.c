@@ -52,6 +52,25 @@ START_TEST(unknown_cost_takes_one_item)
 }
 END_TEST
 
+/* Who has lost swaps takes more at once, but no more than the target, and not where the length was given. */
+START_TEST(lost_swaps_lengthen)
+{
+	struct fp_size in = { .rest = 1000, .words_left = 1000, .last_len = 1000,
+			      .cost = 1000 * FP_COST_UNIT, .workers = 10 };
+
+	ck_assert_uint_eq(fp_size_choose(&in), 50);
+	in.rest = 20;
+	ck_assert_uint_eq(fp_size_choose(&in), 2);
+	in.failed = 2;
+	ck_assert_uint_eq(fp_size_choose(&in), 8);
+	in.rest = 300;
+	in.failed = 1000;
+	ck_assert_uint_eq(fp_size_choose(&in), 50);
+	in.chunk = 3;
+	ck_assert_uint_eq(fp_size_choose(&in), 3);
+}
+END_TEST
+
 /* Claims to the end of a region, with costs that jump: how many words it took. */
 static uint32_t close_log(uint64_t len, uint32_t words, uint64_t *seed)
 {
@@ -91,6 +110,7 @@ int main(void)
 
 	tcase_add_test(tc, length_is_in_bounds);
 	tcase_add_test(tc, unknown_cost_takes_one_item);
+	tcase_add_test(tc, lost_swaps_lengthen);
 	tcase_add_test(tc, logs_close);
 	return test_main(suite);
 }
