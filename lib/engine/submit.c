@@ -326,7 +326,12 @@ static int64_t put_single(struct fp_line *line, const struct fp_spec *s, struct 
 	return 1;
 }
 
-/* Wakes as many as there is work for, beside those who look for some. */
+/*
+ * Wakes as many as there is work for, beside those who look for some.  If workers
+ * keep up there is none, whoever sleeps: to wake one for each task would cost more
+ * than the task.  What is counted too low is made up for by workers: who finds a
+ * task and sees more of them wakes one.
+ */
 static void wake(struct forkpool *pool, const struct fp_line *line, uint64_t n)
 {
 	const struct fp_segment *seg = &pool->crew.seg;
@@ -338,7 +343,7 @@ static void wake(struct forkpool *pool, const struct fp_line *line, uint64_t n)
 	/* Now we must know who looks: what they do next, or we do, is seen by the other. */
 	fp_fence_full();
 	lookers = fp_idle_lookers(seg->ctl, workers);
-	work = line->lane.used;
+	work = fp_lane_backlog(&line->lane, lookers + (uint32_t)fp_min(n, workers));
 	if (work > lookers)
 		fp_wake_workers(seg->ctl, workers, fp_min(n, work - lookers));
 }

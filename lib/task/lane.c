@@ -292,6 +292,21 @@ void fp_lane_count(struct fp_producer *p)
 		}
 }
 
+uint32_t fp_lane_backlog(const struct fp_producer *p, uint32_t most)
+{
+	const struct fp_home *h = p->home;
+	uint32_t n = 0, i;
+
+	for (i = p->index; i > 0 && n < most; i--) {
+		if (h->free >> i & 1)
+			continue;
+		if (fp_task_state(word_at(p, h, i)) != FP_TASK_READY)
+			return n;
+		n++;
+	}
+	return n;
+}
+
 void fp_lane_collect(struct fp_producer *p)
 {
 	struct fp_home *h = p->home;

@@ -110,6 +110,9 @@ static inline void fp_lane_give(struct fp_home *home, uint32_t index)
 /* Counts what has not ended, which `used` may exceed. */
 void fp_lane_count(struct fp_producer *p);
 
+/* How many of the last tasks nobody has begun: back to one that somebody has, or to the page's begin; at most so many. */
+uint32_t fp_lane_backlog(const struct fp_producer *p, uint32_t most);
+
 /* Takes back all that was given up and has ended. */
 void fp_lane_collect(struct fp_producer *p);
 

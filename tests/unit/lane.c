@@ -170,6 +170,28 @@ START_TEST(counting)
 }
 END_TEST
 
+/* What nobody has begun yet: from the last one back, on the current page. */
+START_TEST(backlog)
+{
+	uint32_t i;
+
+	line_open(&l, &b, LANE);
+	ck_assert_uint_eq(fp_lane_backlog(&l.p, 9), 0);
+	for (i = 1; i <= 5; i++) {
+		line_submit(&l);
+		ck_assert_uint_eq(fp_lane_backlog(&l.p, 9), i);
+		ck_assert_uint_eq(fp_lane_backlog(&l.p, 2), i < 2 ? i : 2);
+	}
+	hand_run(&hands[0], &l);
+	ck_assert_uint_eq(fp_lane_backlog(&l.p, 9), 4);
+	for (i = 0; i < 4; i++)
+		hand_run(&hands[1], &l);
+	ck_assert_uint_eq(fp_lane_backlog(&l.p, 9), 0);
+	line_submit(&l);
+	ck_assert_uint_eq(fp_lane_backlog(&l.p, 9), 1);
+}
+END_TEST
+
 START_TEST(without_memory)
 {
 	struct fp_place at;
@@ -645,6 +667,7 @@ int main(void)
 	tcase_add_test(tc, a_full_page_is_passed_over);
 	tcase_add_test(tc, what_was_given_up_comes_back);
 	tcase_add_test(tc, counting);
+	tcase_add_test(tc, backlog);
 	tcase_add_test(tc, without_memory);
 	tc = test_case(suite, "cursors");
 	tcase_add_checked_fixture(tc, scene_open, scene_close);
