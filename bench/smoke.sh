@@ -51,7 +51,7 @@ page_make() {
 # Nothing of it may stay: neither a process nor a file, and what was measured is there.
 ended_run() {
 	mkdir "$folder/work" || return
-	TMPDIR=$folder/work ./run --quick --workloads tiny-10,w8-long,w8-short \
+	TMPDIR=$folder/work ./run --quick --workloads tiny-10,w5-hot --workers 2 \
 		--json "$folder/work/out.json" 2>"$folder/err" &
 	pid=$!
 	sleep 4
