@@ -550,6 +550,13 @@ int bench_children_signal(void);
 /* Ends this process as that signal would have. */
 void bench_children_die(void);
 
+/*
+ * The one folder, below TMPDIR and TMPDIR itself from then on, for what programs of other
+ * makers may leave behind; made at the first call.  When they have all ended it is removed.
+ */
+void bench_folder_make(void);
+void bench_folder_remove(void);
+
 #ifdef __cplusplus
 }
 #endif

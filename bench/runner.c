@@ -131,8 +131,20 @@ void bench_settle(int64_t ns)
 		bench_sleep(ns);
 }
 
+/*
+ * With --smoke, programs of other makers run only where each of their ways to be asked
+ * is seen once, unless --peers names them: most of what they take is their start.
+ */
+static int smoke_skips(const struct bench_workload *w, const struct bench_peer *peer)
+{
+	return bench_opt.smoke && !bench_opt.peers && peer->flags & BENCH_FOREIGN &&
+	       !bench_listed("w1,w4,w5-hot,commands", w->name);
+}
+
 int bench_chosen(const struct bench_workload *w, const struct bench_peer *peer)
 {
+	if (smoke_skips(w, peer))
+		return 0;
 	if (peer->flags & BENCH_NESTED && !w->nested)
 		return 0;
 	if (peer->flags & BENCH_SLOW && !w->slow_div)
@@ -241,12 +253,24 @@ static void workload_child(const struct bench_workload *w, unsigned workers)
 	exit(err ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 
+/* Whether one of these peers is a program of another maker that may run in it. */
+static int runs_foreign(const struct bench_workload *w, const struct bench_peer *const *peers)
+{
+	while (*peers && !((*peers)->flags & BENCH_FOREIGN && bench_chosen(w, *peers)))
+		peers++;
+	return *peers != NULL;
+}
+
 /* In a process of its own. */
 static int workload_run(const struct bench_workload *w, unsigned workers)
 {
-	pid_t pid = bench_child_fork();
 	int status;
+	pid_t pid;
 
+	/* Those that take single tasks are among those of loops. */
+	if (runs_foreign(w, bench_peers) || runs_foreign(w, bench_command_peers))
+		bench_folder_make();
+	pid = bench_child_fork();
 	if (!pid)
 		workload_child(w, workers);
 	status = pid < 0 ? -1 : bench_child_await(pid);
@@ -329,6 +353,7 @@ int main(int argc, char **argv)
 	bench_machine_read(&bench_machine);
 	bench_children_setup();
 	status = bench_run();
+	bench_folder_remove();
 	/* As who ended it expects. */
 	if (bench_children_signal())
 		bench_children_die();

@@ -51,16 +51,17 @@ page_make() {
 # Nothing of it may stay: neither a process nor a file, and what was measured is there.
 ended_run() {
 	mkdir "$folder/work" || return
-	TMPDIR=$folder/work ./run --quick --workloads tiny-10,w8-long,w8-short \
-		--json "$folder/work/out.json" &
+	TMPDIR=$folder/work ./run --quick --workloads tiny-10,w5-hot --workers 2 \
+		--json "$folder/work/out.json" 2>"$folder/err" &
 	pid=$!
-	sleep 3
+	sleep 4
 	kill -TERM "$pid"
 	wait "$pid"
 	[ $? = 143 ] || { echo "it did not end by the signal"; return 1; }
+	if grep -i warning "$folder/err"; then return 1; fi
 	[ "$(ls "$folder/work")" = out.json ] || { ls "$folder/work"; return 1; }
 	for environment in /proc/[0-9]*/environ; do
-		if tr '\0' '\n' 2>/dev/null <"$environment" | grep -qx "TMPDIR=$folder/work"; then
+		if tr '\0' '\n' 2>/dev/null <"$environment" | grep -q "^TMPDIR=$folder/work"; then
 			echo "$environment: a process was left"
 			return 1
 		fi

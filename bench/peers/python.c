@@ -77,6 +77,8 @@ static void python_run(const char *bodies, unsigned workers)
 
 	(void)workers;
 	setenv("BENCH_BODIES", bodies, 1);
+	/* What loky's resource tracker says when it tidies up after an ended run. */
+	setenv("PYTHONWARNINGS", "ignore", 1);
 	/* -B: no compiled script is left beside the script. */
 	execlp(python, python, "-B", BENCH_SRCDIR "/peers/pool.py", (char *)NULL);
 }

@@ -64,7 +64,8 @@ static int mandelbrot_check(const void *answer, size_t count)
 	.count = (n), .per_item_div = 1, __VA_ARGS__ }
 
 const struct bench_workload bench_programs[] = {
-	EP("ep", "S: 256 batches of 65,536 pairs", 256, .quick_div = 8),
+	EP("ep", "S: 256 batches of 65,536 pairs", 256, .quick_div = 8,
+	   .rounds_max = 6),
 	EP("ep-a", "A: 4,096 batches of 65,536 pairs", 4096, .quick_div = 16,
 	   .rounds_max = 3, .on_request = 1),
 	{ .name = "mandelbrot", .title = "Mandelbrot set, 768 rows of 1,024 pixels",

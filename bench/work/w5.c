@@ -14,10 +14,10 @@
 const struct bench_workload bench_w5[] = {
 	W5("w5-hot", "back to back", 20000, .base = "spin-bare",
 	   .skip = BENCH_VARIANT),
-	W5("w5-cold", "after 10 ms idle", 20, .base = "futex-wake", .idle = IDLE,
+	W5("w5-cold", "after 10 ms idle", 20, .base = "futex-wake", .idle = IDLE, .rounds_max = 6,
 	   .skip = BENCH_SPINS | BENCH_VARIANT),
 	W5("w5-cold-apart", "after 10 ms idle, submitter and worker on a CPU each", 20,
-	   .base = "futex-wake", .idle = IDLE, .apart = 1,
+	   .base = "futex-wake", .idle = IDLE, .apart = 1, .rounds_max = 6,
 	   .skip = BENCH_SPINS | BENCH_VARIANT),
 	{ .name = NULL },
 };

@@ -12,7 +12,7 @@ const struct bench_workload bench_w7[] = {
 	{ .name = "w7", .title = "W7 start and stop", .base = "shm-item",
 	  .skip = BENCH_SERIAL | BENCH_VARIANT, .run = bench_lifecycle_run, .slow_div = 1,
 	  /* Two points tell what a pool costs and what each worker costs. */
-	  .sweep = { 2, 8 } },
+	  .sweep = { 2, 8 }, .rounds_max = 6 },
 	STARTUP("startup-0", 0, .on_request = 0),
 	STARTUP("startup-64", 64, .on_request = 0),
 	STARTUP("startup-256", 256, .on_request = 0),

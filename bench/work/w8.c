@@ -45,10 +45,11 @@ static void sleep_short_fill(void *in, size_t count)
 
 const struct bench_workload bench_w8[] = {
 	{ .name = "w8-long", .title = "W8 sleep: 4 items of 2 s on 8 workers",
-	  .unit = BENCH_MS_PER_MAP, .skip = BENCH_SERIAL | BENCH_VARIANT, .workers = 8,
+	  .unit = BENCH_MS_PER_MAP, .workers = 8,
+	  .skip = BENCH_SERIAL | BENCH_VARIANT | BENCH_FOREIGN,
 	  .fn = sleep_item, .answer = sleep_answer, .fill = sleep_long_fill,
 	  .in_size = sizeof(int64_t), .out_size = sizeof(int64_t),
-	  .count = 4, .quick_div = 1, .per_item_div = 1, .fork_div = 1, .slow_div = 1,
+	  .count = 4, .quick_div = 1, .per_item_div = 1, .fork_div = 1,
 	  .rounds_max = 3, .cold = 1 },
 	{ .name = "w8-short", .title = "W8 sleep: 200 items of 20 ms on 8 workers",
 	  .unit = BENCH_MS_PER_MAP, .skip = BENCH_SERIAL | BENCH_VARIANT, .workers = 8,
