@@ -11,7 +11,7 @@
  *    can make it touch a page that has none.
  * I2 After a free at most `keep` pages of free units have memory, but for those
  *    that could not be given back, and those that workers freed since.  That is
- *    IDLE_MAX, or what maps have needed lately, and never more than keep_most().
+ *    IDLE_MAX and what maps have needed lately, and never more than keep_most().
  * I3 Memory of a unit is given back only while the host holds its word as CLAIM,
  *    and its `room` is clear.
  *
@@ -181,9 +181,10 @@ static uint64_t keep_most(const struct fp_arena *a)
 void fp_arena_expect(struct fp_arena *a, size_t size)
 {
 	uint64_t was = fp_load_rlx(&a->keep);
-	uint64_t keep = fp_max(size / FP_PAGE, was - was / KEEP_DECAY);
+	/* Beside what was kept before: that may lie where no run fits. */
+	uint64_t keep = fp_max(size / FP_PAGE + IDLE_MAX, was - was / KEEP_DECAY);
 
-	keep = fp_min(fp_max(keep, IDLE_MAX), keep_most(a));
+	keep = fp_min(keep, keep_most(a));
 	if (keep != was)
 		fp_store_rlx(&a->keep, keep);
 }
