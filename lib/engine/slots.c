@@ -124,6 +124,17 @@ static int await_slot(struct forkpool *pool, bool wait)
 	return err;
 }
 
+/* Before the file system counts as full, what the arena keeps for later goes back. */
+static int take_room(struct forkpool *pool, uint32_t slot)
+{
+	int err = fp_segment_take_slot(&pool->crew.seg, slot);
+
+	if (err != -ENOSPC && err != -ENOMEM)
+		return err;
+	fp_arena_trim(pool->arena);
+	return fp_segment_take_slot(&pool->crew.seg, slot);
+}
+
 int fp_pool_take_slot(struct forkpool *pool, bool wait, struct fp_host_slot **ret)
 {
 	struct fp_host_slot *slot;
@@ -134,7 +145,7 @@ int fp_pool_take_slot(struct forkpool *pool, bool wait, struct fp_host_slot **re
 	slot = fp_container(cds_lfs_pop_blocking(&pool->slots), struct fp_host_slot, node);
 	/* POOL-T4: with the slot all that its last holder did there; pairs with POOL-T3. */
 	if (!fp_load_acq(&slot->taken))
-		err = fp_segment_take_slot(&pool->crew.seg, slot->index);
+		err = take_room(pool, slot->index);
 	if (err) {
 		fp_pool_give_slot(pool, slot);
 		return err;

@@ -70,6 +70,16 @@ void fp_stage_free(struct forkpool *pool, struct fp_stage *st)
 	st->own_status = false;
 }
 
+/* What it frees in the end is kept for the next map. */
+static void expect(struct forkpool *pool, const struct fp_map *m,
+		   const struct fp_stage *st, uint64_t n)
+{
+	size_t item = (st->own_in ? m->in_size : 0) + (st->own_out ? m->out_size : 0);
+
+	if (item && !fp_by_worker(pool))
+		fp_arena_expect(pool->arena, item * n);
+}
+
 static int stage_piece(struct forkpool *pool, const struct fp_map *m,
 		       struct fp_stage *st, uint64_t n)
 {
@@ -90,6 +100,8 @@ static int stage_piece(struct forkpool *pool, const struct fp_map *m,
 		memcpy(st->arg, m->arg, m->arg_size);
 	if (err)
 		fp_stage_free(pool, st);
+	else
+		expect(pool, m, st, n);
 	return err;
 }
 

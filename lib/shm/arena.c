@@ -9,8 +9,9 @@
  * Invariants.
  * I1 What the host believes of memory it has taken itself: no word in the segment
  *    can make it touch a page that has none.
- * I2 After a free at most IDLE_MAX pages of free units have memory, but for those
- *    that could not be given back, and those that workers freed since.
+ * I2 After a free at most `keep` pages of free units have memory, but for those
+ *    that could not be given back, and those that workers freed since.  That is
+ *    IDLE_MAX and what maps have needed lately, and never more than keep_most().
  * I3 Memory of a unit is given back only while the host holds its word as CLAIM,
  *    and its `room` is clear.
  *
@@ -28,6 +29,13 @@
 
 /* Freed memory that is kept for the next allocation, in pages. */
 #define IDLE_MAX	((64u << 20) / FP_PAGE)
+
+/* The same where maps copy more than that: no more than this, and this part of the arena. */
+#define KEEP_MOST	((512u << 20) / FP_PAGE)
+#define KEEP_PART	8u
+
+/* Each map that copies less lowers what is kept by this part. */
+#define KEEP_DECAY	16u
 
 /* One call gives back so many units at most: large calls hold locks in the kernel for long. */
 #define PIECE		128u
@@ -63,6 +71,7 @@ int fp_arena_create(struct fp_arena **ret, const struct fp_heap_place *at)
 	if (!a)
 		return -ENOMEM;
 	pthread_mutex_init(&a->giving, NULL);
+	fp_store_rlx(&a->keep, IDLE_MAX);
 	fp_units_view(&a->units, at, FP_HEAP_HOST);
 	fp_shares_init(&a->shares, &a->units);
 	err = parts_init(a, at);
@@ -156,11 +165,28 @@ static void idle_trim(struct fp_arena *a, uint64_t keep)
 /* A guess, since threads may overwrite each other's; the count tells the truth. */
 static void idle_add(struct fp_arena *a, uint64_t pages)
 {
-	uint64_t idle = fp_load_rlx(&a->idle) + pages;
+	uint64_t idle = fp_load_rlx(&a->idle) + pages, keep = fp_load_rlx(&a->keep);
 
 	fp_store_rlx(&a->idle, idle);
-	if (idle > IDLE_MAX)
-		idle_trim(a, IDLE_MAX);
+	if (idle > keep)
+		idle_trim(a, keep);
+}
+
+static uint64_t keep_most(const struct fp_arena *a)
+{
+	return fp_max(fp_min(a->room.count / KEEP_PART, KEEP_MOST), IDLE_MAX);
+}
+
+/* Threads may overwrite each other's: then one map more pays for its memory. */
+void fp_arena_expect(struct fp_arena *a, size_t size)
+{
+	uint64_t was = fp_load_rlx(&a->keep);
+	/* Beside what was kept before: that may lie where no run fits. */
+	uint64_t keep = fp_max(size / FP_PAGE + IDLE_MAX, was - was / KEEP_DECAY);
+
+	keep = fp_min(keep, keep_most(a));
+	if (keep != was)
+		fp_store_rlx(&a->keep, keep);
 }
 
 /* ---- What others call -------------------------------------------------------- */
@@ -172,12 +198,17 @@ static void trim(struct fp_arena *a)
 	fp_heap_trim(&a->units);
 }
 
+void fp_arena_trim(struct fp_arena *a)
+{
+	trim(a);
+	idle_trim(a, 0);
+}
+
 static int alloc_again(struct fp_arena *a, struct fp_heap *h, size_t align, size_t size,
 		       void **ret, int *zeroed)
 {
 	/* Before the arena, or the file system, counts as full, what is kept for later goes back. */
-	trim(a);
-	idle_trim(a, 0);
+	fp_arena_trim(a);
 	return fp_heap_alloc(h, align, size, ret, zeroed);
 }
 

@@ -35,6 +35,7 @@
 #define SMALL_SHIFT	12
 #define TABLE_STEP	(FP_PAGE / sizeof(struct fp_unit))	/* units of one page of the table */
 #define PASSES		4	/* searches, while others are faster */
+#define LARGE_RUN	((size_t)1 << 20)	/* its memory is worth more than a search */
 
 /* ---- Where things lie --------------------------------------------------------- */
 
@@ -282,7 +283,10 @@ static uint32_t search(struct fp_units *u, const struct want *q, uint32_t from)
 	return i;
 }
 
-/* Single units are packed at the low end; runs go on where the last one ended. */
+/*
+ * Single units are packed at the low end; runs go on where the last one ended, or
+ * where a large one has been freed: the next one gets its memory.
+ */
 static uint32_t claim(struct fp_units *u, const struct want *q)
 {
 	fp_a32 *hint = q->n == 1 ? &u->low : &u->next;
@@ -431,12 +435,19 @@ static void set_free(struct fp_units *u, uint32_t i, uint64_t w)
 	fp_store_sc(&u->units[i].word, fp_unit_word(FP_UNIT_FREE, 0, 0, fp_unit_room(w), 0));
 }
 
+static void lower(fp_a32 *hint, uint32_t i)
+{
+	if (i < fp_load_rlx(hint))
+		fp_store_rlx(hint, i);
+}
+
 /* I2.  A word that is no part of the run is left alone: the claim may not have come that far. */
 void fp_units_clear(struct fp_units *u, uint32_t i)
 {
 	uint64_t head = fp_load_rlx(&u->units[i].word), w;
 	uint32_t n = fp_unit_kind(head) == FP_UNIT_SEAL ? 1 : length(u, i, head);
 	uint32_t limit = fp_units_limit(u);
+	bool large = (size_t)n << u->shift >= LARGE_RUN;
 
 	while (n-- > 1) {
 		if (i + n >= limit)
@@ -446,6 +457,7 @@ void fp_units_clear(struct fp_units *u, uint32_t i)
 			set_free(u, i + n, w);
 	}
 	set_free(u, i, head);
-	if (i < fp_load_rlx(&u->low))
-		fp_store_rlx(&u->low, i);
+	lower(&u->low, i);
+	if (large)
+		lower(&u->next, i);
 }

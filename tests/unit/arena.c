@@ -414,6 +414,39 @@ START_TEST(freed_memory_is_kept_up_to_a_limit)
 }
 END_TEST
 
+/* What maps need is kept, up to a part of the arena, and until they need less. */
+START_TEST(memory_of_maps_is_kept)
+{
+	struct area x;
+	void *a, *b;
+	int i;
+
+	area_open(&x, GIB);
+	/* As if all had been used before: units behind the first ones are as near. */
+	fp_store_rlx(&x.limit, x.size / fp_units_size(x.size));
+	fp_arena_expect(x.arena, 120 * MIB);
+	a = area_alloc(&x, 100 * MIB);
+	b = area_alloc(&x, 20 * MIB);
+	ck_assert_int_eq(fp_arena_free(x.arena, a), 0);
+	ck_assert_int_eq(fp_arena_free(x.arena, b), 0);
+	ck_assert_uint_eq(area_taken(&x), 120 * MIB);
+	ck_assert_ptr_eq(area_alloc(&x, 100 * MIB), a);
+	ck_assert_ptr_eq(area_alloc(&x, 20 * MIB), b);
+	ck_assert_uint_eq(area_taken(&x), 120 * MIB);
+	ck_assert_int_eq(fp_arena_free(x.arena, b), 0);
+	ck_assert_int_eq(fp_arena_free(x.arena, a), 0);
+	fp_arena_expect(x.arena, GIB);
+	a = area_alloc(&x, 200 * MIB);
+	ck_assert_int_eq(fp_arena_free(x.arena, a), 0);
+	ck_assert_uint_eq(area_taken(&x), x.size / 8);
+	for (i = 0; i < 20; i++)
+		fp_arena_expect(x.arena, 0);
+	ck_assert_int_eq(fp_arena_free(x.arena, area_alloc(&x, MIB)), 0);
+	ck_assert_uint_eq(area_taken(&x), KEPT);
+	area_close(&x);
+}
+END_TEST
+
 static int calls_left;		/* until one fails; < 0: none does */
 static int calls_every;		/* and then each so many */
 static long calls_refused;
@@ -534,6 +567,28 @@ START_TEST(kept_memory_does_not_fill_the_file_system)
 }
 END_TEST
 
+/* Nor does what is kept for maps, which is more. */
+START_TEST(memory_of_maps_goes_to_who_needs_it)
+{
+	struct area x;
+	void *a, *wall, *b;
+
+	area_open(&x, GIB);
+	fp_sys.allocate = allocate_within;
+	room_total = (off_t)(130 * MIB + x.ctl_size);
+	fp_arena_expect(x.arena, 120 * MIB);
+	a = area_alloc(&x, 120 * MIB);
+	wall = area_alloc(&x, WALL);
+	ck_assert_int_eq(fp_arena_free(x.arena, a), 0);
+	ck_assert_uint_eq(area_taken(&x), 120 * MIB + WALL);
+	b = area_alloc(&x, 124 * MIB);
+	ck_assert_uint_eq(area_taken(&x), 124 * MIB + WALL);
+	ck_assert_int_eq(fp_arena_free(x.arena, b), 0);
+	ck_assert_int_eq(fp_arena_free(x.arena, wall), 0);
+	area_close(&x);
+}
+END_TEST
+
 static int punch_nothing(int fd, off_t off, off_t len)
 {
 	(void)fd;
@@ -626,10 +681,12 @@ int main(void)
 	tc = test_case(suite, "room");
 	tcase_add_test(tc, room_is_there_before_the_pointer);
 	tcase_add_test(tc, freed_memory_is_kept_up_to_a_limit);
+	tcase_add_test(tc, memory_of_maps_is_kept);
 	tcase_add_test(tc, a_failed_block_leaves_nothing_behind);
 	tcase_add_test(tc, a_failed_block_takes_what_was_kept);
 	tcase_add_test(tc, random_blocks_while_room_fails);
 	tcase_add_test(tc, kept_memory_does_not_fill_the_file_system);
+	tcase_add_test(tc, memory_of_maps_goes_to_who_needs_it);
 	tcase_add_test(tc, memory_that_can_not_be_given_back_is_kept);
 	tcase_add_test(tc, a_full_tmpfs_is_an_error);
 	return test_main(suite);

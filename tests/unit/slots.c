@@ -138,6 +138,34 @@ START_TEST(no_room_for_a_slot)
 }
 END_TEST
 
+static atomic_int punches;
+
+static int punch_counts(int fd, off_t off, off_t len)
+{
+	atomic_fetch_add(&punches, 1);
+	return fp_sys_real.punch(fd, off, len);
+}
+
+static int no_room_before_a_punch(int fd, off_t off, off_t len)
+{
+	return atomic_load(&punches) ? fp_sys_real.allocate(fd, off, len) : -ENOSPC;
+}
+
+/* What the arena keeps for later is not what fails a map. */
+START_TEST(room_that_the_arena_keeps)
+{
+	struct fp_host_slot *slot = NULL;
+
+	forkpool_shm_free(pool, forkpool_shm_alloc(pool, ARENA / 2));
+	atomic_store(&punches, 0);
+	fp_sys.punch = punch_counts;
+	fp_sys.allocate = no_room_before_a_punch;
+	ck_assert_int_eq(fp_pool_take_slot(pool, true, &slot), 0);
+	ck_assert_int_gt(atomic_load(&punches), 0);
+	fp_pool_give_slot(pool, slot);
+}
+END_TEST
+
 /* ---- Waiting for one --------------------------------------------------------------------- */
 
 static void *take_one(void *ret)
@@ -321,6 +349,7 @@ int main(void)
 	tcase_add_test(tc, each_slot_once);
 	tcase_add_test(tc, none_is_left);
 	tcase_add_test(tc, no_room_for_a_slot);
+	tcase_add_test(tc, room_that_the_arena_keeps);
 	tcase_add_test(tc, who_waits_gets_the_next_one);
 	tcase_add_test(tc, many_wait_for_one_slot);
 	tcase_add_test(tc, the_pool_ends_before_one_comes);

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/* What maps on private arrays take in the segment, and leave there. */
+#include "api/api.h"
+
+#include "os/sys.h"
+
+#define ITEM		((size_t)1 << 20)
+#define ITEMS		44		/* with what comes out more than is kept without maps */
+#define ARENA		((size_t)1 << 30)
+#define MAPS		4
+
+/* The host's; workers take memory in another way. */
+static atomic_int calls;
+
+static int count_allocate(int fd, off_t off, off_t len)
+{
+	atomic_fetch_add(&calls, 1);
+	return fp_sys_real.allocate(fd, off, len);
+}
+
+static int count_punch(int fd, off_t off, off_t len)
+{
+	atomic_fetch_add(&calls, 1);
+	return fp_sys_real.punch(fd, off, len);
+}
+
+static struct forkpool *pool;
+static char *in, *out;
+
+static void begin(void)
+{
+	FORKPOOL_OPTS(opts, .workers = 2, .arena_size = ARENA);
+
+	fp_sys.allocate = count_allocate;
+	fp_sys.punch = count_punch;
+	ck_assert_int_eq(forkpool_create(&pool, &opts), 0);
+	in = malloc(ITEMS * ITEM);
+	out = malloc(ITEMS * ITEM);
+	ck_assert(in && out);
+}
+
+static void end(void)
+{
+	forkpool_destroy(pool);
+	fp_sys = fp_sys_real;
+	free(in);
+	free(out);
+}
+
+static int copy(void *arg, const void *from, void *to)
+{
+	(void)arg;
+	memcpy(to, from, ITEM);
+	return 0;
+}
+
+static void map_once(int byte)
+{
+	memset(in, byte, ITEMS * ITEM);
+	memset(out, 0, ITEMS * ITEM);
+	ck_assert_int_eq(forkpool_map(pool, copy, in, ITEM, out, ITEM, ITEMS, NULL), 0);
+	ck_assert_int_eq(memcmp(in, out, ITEMS * ITEM), 0);
+}
+
+/* Where items run inline nothing is copied. */
+START_TEST(the_next_map_takes_no_memory)
+{
+	void *p;
+	int i;
+
+	map_once(1);
+	atomic_store(&calls, 0);
+	for (i = 2; i <= MAPS; i++)
+		map_once(i);
+	ck_assert_int_eq(atomic_load(&calls), 0);
+	if (test_inline())
+		return;
+	/* Nor does who else wants a block. */
+	p = forkpool_shm_alloc(pool, ITEMS * ITEM);
+	ck_assert_ptr_nonnull(p);
+	ck_assert_int_eq(atomic_load(&calls), 0);
+	forkpool_shm_free(pool, p);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("stage");
+	TCase *tc = test_case(suite, "memory");
+
+	tcase_set_timeout(tc, 0);
+	tcase_add_checked_fixture(tc, begin, end);
+	tcase_add_test(tc, the_next_map_takes_no_memory);
+	return test_main(suite);
+}
