@@ -433,6 +433,9 @@ double bench_shown(const struct bench_table *table, double sample);
 const struct bench_series *bench_series_find(const struct bench_table *table,
 					     const char *name);
 
+/* Takes one series out; those behind it move up. */
+void bench_series_drop(struct bench_table *table, unsigned index);
+
 /* ---- JSON ---------------------------------------------------------------------- */
 
 /* Before the first workload; returns 0 or a negative error. */
@@ -495,7 +498,7 @@ int bench_cpus_pin(unsigned count);
 
 /* ---- Programs around it --------------------------------------------------------------- */
 
-/* The path of a file beside the program, one folder up, or in the source; or an error. */
+/* The path of a file beside the program, one folder up or down, or in the source; -ENOENT. */
 int bench_file_find(const char *name, char *ret, size_t size);
 
 /* Whether --html and --compare can be done; says what is missing. */

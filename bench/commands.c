@@ -242,13 +242,6 @@ static int sample_take(struct commands *c, int which, double *ret)
 	return err;
 }
 
-static void series_drop(struct bench_table *t, unsigned index)
-{
-	t->count--;
-	memmove(&t->series[index], &t->series[index + 1],
-		(t->count - index) * sizeof(t->series[0]));
-}
-
 /* Round 0: it loads what it runs, and finds out who is there. */
 static int first_run(struct commands *c)
 {
@@ -265,7 +258,7 @@ static int first_run(struct commands *c)
 			i++;
 		} else if (err == -ENOENT && peer->flags & BENCH_FOREIGN) {
 			fprintf(stderr, "%s is left out: it is not there, or refuses\n", peer->name);
-			series_drop(t, i);
+			bench_series_drop(t, i);
 		} else {
 			fprintf(stderr, "%s: %s: %s\n", c->name, peer->name,
 				err == -EIO ? "wrong result" : forkpool_strerror(err));
@@ -338,7 +331,7 @@ static int commands_setup(struct commands *c, const struct bench_workload *w, un
 		c->answer[i] = command_value(i, c->steps);
 	/* None at all: that peer is left out. */
 	foreign_python_find();
-	return foreign_file("command", c->program, sizeof(c->program));
+	return bench_file_find("command", c->program, sizeof(c->program));
 }
 
 int bench_commands_run(const struct bench_workload *w, unsigned workers)

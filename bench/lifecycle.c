@@ -116,27 +116,11 @@ int bench_life_main(const char *name, unsigned workers, int dirty)
 
 /* ---- A program for it ------------------------------------------------------------------ */
 
-/* The path of the program NAME that lies beside this one. */
-static int sibling_path(const char *name, char *ret, size_t size)
-{
-	ssize_t len = readlink("/proc/self/exe", ret, size - 1);
-	char *slash;
-
-	if (len < 0)
-		return -errno;
-	ret[len] = '\0';
-	slash = strrchr(ret, '/');
-	if (!slash || strlen(name) >= size - (size_t)(slash + 1 - ret))
-		return -ENAMETOOLONG;
-	strcpy(slash + 1, name);
-	return 0;
-}
-
 static void life_exec(const struct bench_peer *peer, unsigned workers, int dirty, int out)
 {
 	char path[PATH_MAX] = "/proc/self/exe", number[16], mib[16];
 
-	if (peer->flags & BENCH_PROCESSES && sibling_path("life", path, sizeof(path)))
+	if (peer->flags & BENCH_PROCESSES && bench_file_find("life", path, sizeof(path)))
 		_exit(1);
 	snprintf(number, sizeof(number), "%u", workers);
 	snprintf(mib, sizeof(mib), "%d", dirty);
@@ -203,19 +187,6 @@ static void table_setup(struct bench_table *t, const struct bench_workload *w,
 			t->series[t->count++].peer = bench_peers[i];
 }
 
-static void series_drop(struct bench_table tables[MEASURES], unsigned index)
-{
-	unsigned m;
-
-	for (m = 0; m < MEASURES; m++) {
-		struct bench_table *t = &tables[m];
-
-		t->count--;
-		memmove(&t->series[index], &t->series[index + 1],
-			(t->count - index) * sizeof(t->series[0]));
-	}
-}
-
 static int round_run(const struct bench_workload *w, struct bench_table tables[MEASURES],
 		     int dirty, unsigned round)
 {
@@ -231,7 +202,8 @@ static int round_run(const struct bench_workload *w, struct bench_table tables[M
 			if (round)
 				return -1;
 			/* One that can't start has said so, and is left out. */
-			series_drop(tables, index);
+			for (m = 0; m < MEASURES; m++)
+				bench_series_drop(&tables[m], index);
 			continue;
 		}
 		i++;

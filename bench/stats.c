@@ -90,6 +90,13 @@ const struct bench_series *bench_series_find(const struct bench_table *t, const 
 	return NULL;
 }
 
+void bench_series_drop(struct bench_table *t, unsigned index)
+{
+	t->count--;
+	memmove(&t->series[index], &t->series[index + 1],
+		(t->count - index) * sizeof(t->series[0]));
+}
+
 /* The peer to beat: neither ours, nor the plain loop, nor without a pool. */
 static const struct bench_series *series_best(const struct bench_table *t)
 {

@@ -16,30 +16,29 @@
 /* Of a program that could not be started, as of a shell's. */
 #define NOT_STARTED	127
 
-/* FOLDER/NAME, where the first LEN bytes of FOLDER count. */
-static int file_there(const char *folder, size_t len, const char *name, char *ret, size_t size)
+/* FOLDER PLACE NAME, one behind the other, where the first LEN bytes of FOLDER count. */
+static int file_there(const char *folder, size_t len, const char *place, const char *name,
+		      char *ret, size_t size)
 {
-	if (snprintf(ret, size, "%.*s/%s", (int)len, folder, name) >= (int)size)
-		return 0;
-	return !access(ret, R_OK);
+	int need = snprintf(ret, size, "%.*s%s%s", (int)len, folder, place, name);
+
+	return need > 0 && (size_t)need < size && !access(ret, R_OK);
 }
 
 int bench_file_find(const char *name, char *ret, size_t size)
 {
+	/* libtool keeps programs one folder deeper than scripts, and modules always. */
+	static const char *const places[] = { "", "../", ".libs/" };
 	char self[PATH_MAX];
-	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	int up;
+	ssize_t len = readlink("/proc/self/exe", self, sizeof(self));
+	size_t i;
 
-	/* libtool keeps programs one folder deeper. */
-	for (up = 0; up < 2 && len > 0; up++) {
-		while (len > 0 && self[len - 1] != '/')
-			len--;
-		if (len > 0)
-			len--;
-		if (file_there(self, (size_t)len, name, ret, size))
+	while (len > 0 && self[len - 1] != '/')
+		len--;
+	for (i = 0; len > 0 && i < sizeof(places) / sizeof(places[0]); i++)
+		if (file_there(self, (size_t)len, places[i], name, ret, size))
 			return 0;
-	}
-	return file_there(BENCH_SRCDIR, strlen(BENCH_SRCDIR), name, ret, size) ? 0 : -ENOENT;
+	return file_there(BENCH_SRCDIR, strlen(BENCH_SRCDIR), "/", name, ret, size) ? 0 : -ENOENT;
 }
 
 /* Whether PATH, the variable, has a program of this name. */

@@ -61,30 +61,6 @@ static const char *body_name(forkpool_fn *fn)
 	return "none";
 }
 
-/* ---- Files of the build ------------------------------------------------------------ */
-
-int foreign_file(const char *name, char *ret, size_t size)
-{
-	static const char *const places[] = { "", "../", ".libs/" };
-	char dir[PATH_MAX], *slash;
-	ssize_t len = readlink("/proc/self/exe", dir, sizeof(dir) - 1);
-	size_t i;
-
-	if (len < 0)
-		return -errno;
-	dir[len] = '\0';
-	slash = strrchr(dir, '/');
-	if (slash)
-		slash[1] = '\0';
-	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		int need = snprintf(ret, size, "%s%s%s", dir, places[i], name);
-
-		if (need > 0 && (size_t)need < size && !access(ret, R_OK))
-			return 0;
-	}
-	return -ENOENT;
-}
-
 /* ---- Lines ---------------------------------------------------------------------------- */
 
 static int line_send(struct foreign *f, const char *line)
@@ -180,7 +156,7 @@ static void child_exec(const struct foreign *f, int requests, int answers, unsig
 	/* Ctrl-C is the runner's business: its death ends the program. */
 	setpgid(0, 0);
 	prctl(PR_SET_PDEATHSIG, f->program->death_signal);
-	if (getppid() == parent && !foreign_file(BODIES, bodies, sizeof(bodies)))
+	if (getppid() == parent && !bench_file_find(BODIES, bodies, sizeof(bodies)))
 		f->program->run(bodies, workers);
 	_exit(1);
 }
@@ -290,7 +266,7 @@ struct foreign *foreign_start(const struct foreign_program *program, const char 
 
 	if (program->find())
 		why = "its program is not there";
-	else if (foreign_file(BODIES, bodies, sizeof(bodies)))
+	else if (bench_file_find(BODIES, bodies, sizeof(bodies)))
 		why = "this build has no " BODIES;
 	else
 		f = foreign_new(program, workers);

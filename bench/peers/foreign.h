@@ -68,10 +68,4 @@ int foreign_trips(void *foreign, struct bench_trips *trips);
  */
 int foreign_python_find(void);
 
-/*
- * The path of the file NAME of the build, which lies where this program does or
- * one directory above or below; -ENOENT.
- */
-int foreign_file(const char *name, char *ret, size_t size);
-
 #endif

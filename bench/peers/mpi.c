@@ -13,7 +13,7 @@ static int mpi_find(void)
 {
 	char program[PATH_MAX];
 
-	return foreign_file("mpi_worker", program, sizeof(program));
+	return bench_file_find("mpi_worker", program, sizeof(program));
 }
 
 /*
@@ -26,7 +26,7 @@ static void mpi_run(const char *bodies, unsigned workers)
 	char program[PATH_MAX], ranks[16];
 
 	snprintf(ranks, sizeof(ranks), "%u", workers + 1);
-	if (foreign_file("mpi_worker", program, sizeof(program)) ||
+	if (bench_file_find("mpi_worker", program, sizeof(program)) ||
 	    dup2(null, STDOUT_FILENO) < 0 || dup2(null, STDERR_FILENO) < 0)
 		return;
 	/* Only ranks that must share CPUs yield theirs while they wait. */
