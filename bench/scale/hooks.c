@@ -90,17 +90,26 @@ void *__tsan_memset(void *to, int byte, size_t size)
 	CHANGE(bits, type, fetch_and, (type)(was & v)) \
 	CHANGE(bits, type, fetch_or, (type)(was | v)) \
 	CHANGE(bits, type, fetch_xor, (type)(was ^ v)) \
-	int __tsan_atomic##bits##_compare_exchange_strong(volatile type *p, type *expected, type v, int order, int other) \
+	/* Clang's; the two after it are GCC's. */ \
+	type __tsan_atomic##bits##_compare_exchange_val(volatile type *p, type expected, type v, int order, int other) \
 	{ \
+		type was; \
+		\
 		(void)order, (void)other; \
 		machine_access(p, sizeof(*p), MACHINE_LOCKED); \
-		if (*p == *expected) { \
+		was = *p; \
+		if (was == expected) \
 			*p = v; \
-			return 1; \
-		} \
-		*expected = *p; \
-		machine_failed(); \
-		return 0; \
+		else \
+			machine_failed(); \
+		return was; \
+	} \
+	int __tsan_atomic##bits##_compare_exchange_strong(volatile type *p, type *expected, type v, int order, int other) \
+	{ \
+		type wanted = *expected; \
+		\
+		*expected = __tsan_atomic##bits##_compare_exchange_val(p, wanted, v, order, other); \
+		return *expected == wanted; \
 	} \
 	int __tsan_atomic##bits##_compare_exchange_weak(volatile type *p, type *expected, type v, int order, int other) \
 	{ \
