@@ -5,6 +5,7 @@
 #include <forkpool.h>
 
 #include "engine/handle.h"
+#include "engine/quick.h"
 #include "engine/several.h"
 #include "os/sys.h"
 
@@ -16,17 +17,11 @@ static int take(const struct forkpool_job *job, struct fp_any *ret)
 	return fp_any_get(job, ret);
 }
 
-int forkpool_job_wait(struct forkpool_job *job, int64_t timeout)
+static __attribute__((noinline)) int wait_any(struct forkpool_job *job, int64_t timeout)
 {
 	int err, result = 0;
 	struct fp_any j;
-	uint64_t w;
 
-	if (fp_likely(!fp_self && fp_handle_is_task(job) && !fp_ref_get(job, &j.task))) {
-		w = fp_future_word(&j.task);
-		if (fp_likely(w && fp_task_outcome(w) == FORKPOOL_ITEM_OK))
-			return 0;
-	}
 	if (timeout < -1)
 		return -EINVAL;
 	err = take(job, &j);
@@ -35,6 +30,15 @@ int forkpool_job_wait(struct forkpool_job *job, int64_t timeout)
 	err = fp_any_wait(&j, timeout ? fp_deadline(timeout) : 0, &result);
 	fp_any_put(&j);
 	return err ? err : result;
+}
+
+int forkpool_job_wait(struct forkpool_job *job, int64_t timeout)
+{
+	struct fp_ref r;
+
+	if (fp_ref_quick(job, &r) && fp_future_is_ok(&r))
+		return 0;
+	return wait_any(job, timeout);
 }
 
 int forkpool_job_poll(struct forkpool_job *job)
@@ -95,7 +99,7 @@ int forkpool_job_kill(struct forkpool_job *job)
 	return err;
 }
 
-void forkpool_job_free(struct forkpool_job *job)
+static __attribute__((noinline)) void free_any(struct forkpool_job *job)
 {
 	struct fp_ref r;
 
@@ -105,4 +109,12 @@ void forkpool_job_free(struct forkpool_job *job)
 	} else if (!fp_ref_get_own(job, &r)) {
 		fp_future_free(&r);
 	}
+}
+
+void forkpool_job_free(struct forkpool_job *job)
+{
+	struct fp_ref r;
+
+	if (!fp_ref_quick(job, &r) || !fp_future_free_quick(&r))
+		free_any(job);
 }

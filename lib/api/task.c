@@ -10,6 +10,7 @@
 #include "engine/descend.h"
 #include "engine/future.h"
 #include "engine/group.h"
+#include "engine/quick.h"
 #include "engine/several.h"
 #include "engine/submit.h"
 #include "os/sys.h"
@@ -202,11 +203,20 @@ int forkpool_call(struct forkpool *pool, forkpool_fn *fn, const void *in, size_t
 	return err;
 }
 
-const void *forkpool_job_result(struct forkpool_job *job)
+static __attribute__((noinline)) const void *result_of(struct forkpool_job *job)
 {
 	struct fp_ref r;
 
 	return fp_ref_get_own(job, &r) ? NULL : fp_future_result(&r);
+}
+
+const void *forkpool_job_result(struct forkpool_job *job)
+{
+	struct fp_ref r;
+
+	if (fp_ref_quick(job, &r) && fp_future_is_ok(&r) && fp_likely(!r.future->errand))
+		return r.future->out;
+	return result_of(job);
 }
 
 /* ---- Many at once ----------------------------------------------------------------------- */

@@ -40,16 +40,17 @@
 #include "task/take.h"
 
 #define LOOKS		64	/* before anything else is tried */
+#define GAP_MOST	32u	/* pauses between two of them */
 
 /* ---- Handles -------------------------------------------------------------------------- */
 
-int fp_ref_none(const struct forkpool_job *job)
+bool fp_ref_is_foreign(const struct forkpool_job *job)
 {
 	const struct forkpool *pool = fp_handle_is_task(job) ? fp_handle_pool(job) : NULL;
 
 	/* A worker finds no desks but its own. */
 	return pool && fp_self && fp_self->crew->pool == pool &&
-	       !fp_desk_of(pool, fp_handle_index(job) / FP_PAGE_SLOTS) ? -EDEADLK : -EINVAL;
+	       !fp_desk_of(pool, fp_handle_index(job) / FP_PAGE_SLOTS);
 }
 
 /* ---- Its end ---------------------------------------------------------------------------- */
@@ -89,25 +90,52 @@ bool fp_future_ended(const struct fp_ref *r, int *result)
 
 /* ---- Waiting ------------------------------------------------------------------------------ */
 
+/*
+ * How long to leave a task alone between two looks: as long as the tasks that we
+ * submitted behind it may take.  Each look takes the line away from the worker that
+ * is about to write it; who looks all the time with a full window behind makes each
+ * of its tasks take three times as long, and so stays behind it.
+ */
+static uint32_t gap_of(const struct fp_ref *r)
+{
+	const struct fp_home *home = &r->desk->home;
+	const struct fp_producer *lane = home->owner;
+	uint32_t behind = GAP_MOST;
+
+	if (!fp_line_is_mine(r->pool, lane))
+		return 1;
+	if (home == lane->home && r->index <= lane->index)
+		behind = lane->index - r->index;
+	else if (home->next == lane->home && home != lane->home)
+		behind = FP_PAGE_SLOTS - 1 - r->index + lane->index;
+	return fp_max(fp_min(behind, GAP_MOST), 1);
+}
+
+static bool look_on(const struct fp_ref *r, uint32_t gap)
+{
+	uint32_t i;
+
+	for (i = 1; i <= LOOKS; i++) {
+		fp_pause();
+		if (i % gap == 0 && fp_future_word(r))
+			return true;
+	}
+	return false;
+}
+
 static bool spin_for(const struct fp_ref *r, int64_t spin)
 {
+	uint32_t gap = gap_of(r);
 	int64_t until;
-	int i;
 
-	for (i = 0; i < LOOKS; i++) {
-		if (fp_future_word(r))
-			return true;
-		fp_pause();
-	}
+	if (look_on(r, gap))
+		return true;
 	if (spin <= 0)
 		return false;
 	until = fp_deadline(spin);
 	do {
-		for (i = 0; i < LOOKS; i++) {
-			if (fp_future_word(r))
-				return true;
-			fp_pause();
-		}
+		if (look_on(r, gap))
+			return true;
 		/* The worker we wait for may have been put on this very CPU. */
 		fp_sys.yield();
 	} while (fp_sys.clock() < until);
@@ -185,7 +213,7 @@ const void *fp_future_output(const struct fp_ref *r)
 
 const void *fp_future_result(const struct fp_ref *r)
 {
-	return fp_unlikely(r->future->errand) ? NULL : fp_future_output(r);
+	return r->future->errand ? NULL : fp_future_output(r);
 }
 
 int fp_future_status(const struct fp_ref *r, size_t index, struct forkpool_status *ret)
@@ -277,7 +305,7 @@ void fp_future_free(const struct fp_ref *r)
 	if (fp_unlikely(fp_self) && mine)
 		freed_by_item(r);
 	if (fp_likely(mine))
-		/* No locked instruction: it would wait for the lines of the tasks submitted last. */
+		/* As in fp_future_free_quick(). */
 		fp_store_rlx(&r->future->serial, 0);
 	/* FUTURE-S3: once; pairs with FUTURE-S1. */
 	else if (!fp_cas_sc(&r->future->serial, &serial, 0))

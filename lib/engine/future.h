@@ -17,18 +17,15 @@ struct fp_ref {
 	uint32_t index, number, gen, serial;
 };
 
-/* Why a handle names no task that the caller may ask for. */
-int fp_ref_none(const struct forkpool_job *job);
+/* Of a handle that names no task that the caller may ask for: is it somebody else's? */
+bool fp_ref_is_foreign(const struct forkpool_job *job);
 
-/* The task of a handle: 0; -EINVAL: there is none; -EDEADLK: it is not the caller's to ask for. */
-static inline int fp_ref_get(const struct forkpool_job *job, struct fp_ref *ret)
+/* The task of a handle, of a pool and with a desk that it names: true, if there still is one. */
+static inline bool fp_ref_fill(struct forkpool *pool, struct fp_desk *desk, const struct forkpool_job *job,
+			       struct fp_ref *ret)
 {
-	struct forkpool *pool = fp_likely(fp_handle_is_task(job)) ? fp_handle_pool(job) : NULL;
 	uint32_t number = fp_handle_index(job);
-	struct fp_desk *desk = fp_likely(pool) ? fp_desk_of(pool, number / FP_PAGE_SLOTS) : NULL;
 
-	if (fp_unlikely(!desk))
-		return fp_ref_none(job);
 	ret->pool = pool;
 	ret->desk = desk;
 	ret->number = number;
@@ -37,10 +34,21 @@ static inline int fp_ref_get(const struct forkpool_job *job, struct fp_ref *ret)
 	ret->future = &desk->futures[ret->index];
 	/* FUTURE-S1: the task as it was submitted; pairs with FUTURE-S2. */
 	if (fp_unlikely(fp_load_acq(&ret->future->serial) != ret->serial || !ret->serial))
-		return -EINVAL;
+		return false;
 	ret->gen = desk->home.gens[ret->index];
 	ret->task = fp_segment_task(&pool->crew.seg, number);
-	return 0;
+	return true;
+}
+
+/* The task of a handle: 0; -EINVAL: there is none; -EDEADLK: it is not the caller's to ask for. */
+static inline int fp_ref_get(const struct forkpool_job *job, struct fp_ref *ret)
+{
+	struct forkpool *pool = fp_likely(fp_handle_is_task(job)) ? fp_handle_pool(job) : NULL;
+	struct fp_desk *desk = fp_likely(pool) ? fp_desk_of(pool, fp_handle_index(job) / FP_PAGE_SLOTS) : NULL;
+
+	if (fp_unlikely(!desk))
+		return fp_ref_is_foreign(job) ? -EDEADLK : -EINVAL;
+	return fp_ref_fill(pool, desk, job, ret) ? 0 : -EINVAL;
 }
 
 /* The job of a task that was just submitted. */
@@ -48,15 +56,15 @@ static inline struct forkpool_job *fp_ref_make(struct forkpool *pool, const stru
 {
 	struct fp_desk *desk = fp_container(at->home, struct fp_desk, home);
 	struct fp_future *f = &desk->futures[at->index];
+	uint32_t serial = f->last_serial = fp_handle_serial_after(f->last_serial);
 
-	f->last_serial = f->last_serial % FP_HANDLE_SERIALS + 1;
 	if (fp_unlikely(f->calls)) {
 		desk->calls[at->index].pool = pool;
-		desk->calls[at->index].job = fp_handle_make_task(pool, at->number, f->last_serial);
+		desk->calls[at->index].job = fp_handle_make_task(pool, at->number, serial);
 	}
 	/* FUTURE-S2: from here on the handle is found; pairs with FUTURE-S1. */
-	fp_store_rel(&f->serial, f->last_serial);
-	return fp_handle_make_task(pool, at->number, f->last_serial);
+	fp_store_rel(&f->serial, serial);
+	return fp_handle_make_task(pool, at->number, serial);
 }
 
 /* The task's word, if it has ended; 0: not yet. */
@@ -77,6 +85,7 @@ int fp_future_wait(const struct fp_ref *r, int64_t deadline, int *result);
 /* What its function left in out; and what of that is the user's. */
 const void *fp_future_output(const struct fp_ref *r);
 const void *fp_future_result(const struct fp_ref *r);
+
 int fp_future_status(const struct fp_ref *r, size_t index, struct forkpool_status *ret);
 void fp_future_cancel(const struct fp_ref *r);
 int fp_future_kill(const struct fp_ref *r);

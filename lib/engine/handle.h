@@ -50,6 +50,13 @@ static inline struct forkpool_job *fp_handle_make_task(const struct forkpool *po
 						  (uint64_t)number << 22 | serial);
 }
 
+/* The serial number behind one. */
+static inline uint32_t fp_handle_serial_after(uint32_t serial)
+{
+	serial = (serial + 1) & FP_HANDLE_SERIALS;
+	return serial + !serial;
+}
+
 static inline uint32_t fp_handle_index(const struct forkpool_job *job)
 {
 	return (uint32_t)((uintptr_t)job >> 22) & (((uint32_t)1 << 21) - 1);

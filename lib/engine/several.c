@@ -30,7 +30,7 @@
 
 /* ---- One ------------------------------------------------------------------------------ */
 
-int fp_ref_get_own(const struct forkpool_job *job, struct fp_ref *ret)
+int fp_ref_get_inside(const struct forkpool_job *job, struct fp_ref *ret)
 {
 	int err = fp_ref_get(job, ret);
 

@@ -13,7 +13,11 @@ struct fp_any {
 };
 
 /* The task of a handle as fp_ref_get() finds it, if it is the caller's: in a worker, the item's. */
-int fp_ref_get_own(const struct forkpool_job *job, struct fp_ref *ret);
+int fp_ref_get_inside(const struct forkpool_job *job, struct fp_ref *ret);
+static inline int fp_ref_get_own(const struct forkpool_job *job, struct fp_ref *ret)
+{
+	return fp_unlikely(fp_self) ? fp_ref_get_inside(job, ret) : fp_ref_get(job, ret);
+}
 
 /* 0; -EINVAL, -EDEADLK: not the caller's to ask for; -EPERM: a worker asks for a map. */
 int fp_any_get(const struct forkpool_job *job, struct fp_any *ret);

@@ -34,14 +34,13 @@
 #include "engine/callback.h"
 #include "engine/future.h"
 #include "engine/memory.h"
+#include "engine/quick.h"
 #include "os/sys.h"
 #include "sync/fence.h"
 #include "sync/idle.h"
 #include "task/job.h"
 #include "task/take.h"
 
-#define QUICK_MOST	(FP_TASK_ROOM / 2 - 17)	/* bytes of in and of out that fit in any case: all bits below 32 */
-#define PRIO_NORMAL	1u
 #define AT_ONCE		256u	/* tasks with one publication */
 #define ANY_ALIGN	_Alignof(max_align_t)
 #define FAR_ALIGN	((size_t)64)
@@ -154,31 +153,8 @@ static void fill_ext(struct fp_ctl *ctl, struct fp_task *t, const struct fp_spec
 /* The common one: nothing but in and out, which fit. */
 static bool is_small(const struct fp_spec *s)
 {
-	return (s->in_size | s->out_size) <= QUICK_MOST && !s->arg_size && !s->parent &&
+	return (s->in_size | s->out_size) <= FP_SMALL_MOST && !s->arg_size && !s->parent &&
 	       !s->retries && !(s->timeout | s->deadline);
-}
-
-static inline void copy_in(void *to, const void *from, size_t size)
-{
-	/* Sizes that need no call. */
-	if (size == 16)
-		memcpy(to, from, 16);
-	else if (size == 8)
-		memcpy(to, from, 8);
-	else
-		memcpy(to, from, size);
-}
-
-static inline void fill_small(struct fp_task *t, struct fp_future *f, const struct fp_spec *s, const void *in)
-{
-	size_t out = fp_round_up(s->in_size, s->out_size < 16 ? 8 : 16);
-
-	t->arg = s->arg;
-	t->in_at = s->in_size ? (uint8_t)offsetof(struct fp_task, room) : 0;
-	t->out_at = s->out_size ? (uint8_t)(offsetof(struct fp_task, room) + out) : 0;
-	f->out = s->out_size ? t->room + out : NULL;
-	if (s->in_size)
-		copy_in(t->room, in, s->in_size);
 }
 
 static int fill_large(struct forkpool *pool, struct fp_task *t, struct fp_future *f,
@@ -212,7 +188,7 @@ static inline int fill(struct forkpool *pool, const struct fp_place *at, const s
 		fp_callback_init(&fp_container(at->home, struct fp_desk, home)->calls[at->index], s->on_done, s->user);
 	if (fp_unlikely(!is_small(s)))
 		return fill_large(pool, t, f, s, in);
-	fill_small(t, f, s, in);
+	fp_fill_small(t, f, s->arg, in, s->in_size, s->out_size);
 	return 0;
 }
 
@@ -332,14 +308,11 @@ static int64_t put_single(struct fp_line *line, const struct fp_spec *s, struct 
  * than the task.  What is counted too low is made up for by workers: who finds a
  * task and sees more of them wakes one.
  */
-static void wake(struct forkpool *pool, const struct fp_line *line, uint64_t n)
+void fp_submit_wake_for(struct forkpool *pool, const struct fp_line *line, uint64_t n)
 {
 	const struct fp_segment *seg = &pool->crew.seg;
 	uint32_t workers = seg->geo.workers, lookers, work;
 
-	fp_fence_light(seg->ctl);
-	if (fp_likely(!fp_asleep_any(seg->ctl, workers)))
-		return;
 	/* Now we must know who looks: what they do next, or we do, is seen by the other. */
 	fp_fence_full();
 	lookers = fp_idle_lookers(seg->ctl, workers);
@@ -348,25 +321,12 @@ static void wake(struct forkpool *pool, const struct fp_line *line, uint64_t n)
 		fp_wake_workers(seg->ctl, workers, fp_min(n, work - lookers));
 }
 
-/* Is the pool open?  Then close waits until busy is 0 again. */
-static inline int begin(struct fp_line *line)
+/* 0, or why nothing may be submitted. */
+static int begin(struct fp_line *line)
 {
-	struct forkpool *pool = line->pool;
-
-	fp_store_rlx(&line->busy, 1);
-	fp_fence_light(pool->crew.seg.ctl);
-	/* LINE-B1: after busy, by the light fence; pairs with LINE-B2. */
-	if (fp_likely(fp_load_acq(&pool->state) == FP_POOL_OPEN && !fp_life_ended(pool->crew.seg.ctl)))
+	if (fp_likely(fp_submit_begin(line)))
 		return 0;
-	/* LINE-B3: as LINE-B4; pairs with LINE-B2. */
-	fp_store_rel(&line->busy, 0);
-	return fp_load_rlx(&pool->state) == FP_POOL_OPEN ? -FORKPOOL_EBROKEN : -FORKPOOL_ECLOSED;
-}
-
-static inline void end(struct fp_line *line)
-{
-	/* LINE-B4: after the tasks are shown; pairs with LINE-B2. */
-	fp_store_rel(&line->busy, 0);
+	return fp_load_rlx(&line->pool->state) == FP_POOL_OPEN ? -FORKPOOL_EBROKEN : -FORKPOOL_ECLOSED;
 }
 
 /* So many that there is room for; waits while there is none. */
@@ -388,43 +348,12 @@ static int64_t put(struct fp_line *line, const struct fp_spec *s, size_t from, s
 		n = put_some(line, s, from,
 			     fp_min(fp_min(s->count - from, AT_ONCE),
 				    item ? AT_ONCE : depth - line->lane.used), ret);
-	end(line);
+	fp_submit_end(line);
 	if (fp_likely(n > 0))
-		wake(line->pool, line, (uint64_t)n);
+		fp_submit_wake(line->pool, line, (uint64_t)n);
 	if (item)
 		fp_wake_waiting(line->pool->crew.seg.ctl, line->pool->crew.seg.geo.workers);
 	return n;
-}
-
-bool fp_submit_quick(struct forkpool *pool, uintptr_t fn, const void *in, size_t in_size,
-		     size_t out_size, struct forkpool_job **ret)
-{
-	struct fp_line *line = fp_line_at_hand(pool, PRIO_NORMAL);
-	const struct fp_spec s = { .fn = fn, .in_size = in_size, .out_size = out_size };
-	struct fp_future *f;
-	struct fp_place at;
-
-	if (fp_unlikely(!line || line->lane.used >= line->depth || pool->mode == FORKPOOL_INLINE ||
-			(in_size | out_size) > QUICK_MOST || begin(line)))
-		return false;
-	if (fp_unlikely(fp_lane_place(&line->lane, &at))) {
-		end(line);
-		return false;
-	}
-	f = &fp_container(at.home, struct fp_desk, home)->futures[at.index];
-	at.task->fn = fn;
-	fp_store_rlx(&at.task->flags, 0);
-	fp_store_rlx(&at.task->asks, 0);
-	f->deadline = 0;
-	f->calls = false;
-	f->errand = NULL;
-	fill_small(at.task, f, &s, in);
-	fp_lane_ready(&at);
-	*ret = fp_ref_make(pool, &at);
-	fp_lane_show(&at);
-	end(line);
-	wake(pool, line, 1);
-	return true;
 }
 
 int fp_submit_room(struct forkpool *pool, uint32_t prio)
@@ -489,7 +418,7 @@ static int64_t put_here(struct forkpool *pool, const struct fp_spec *s, size_t i
 	n = begin(line);
 	if (!n)
 		n = put_one(line, s, (const char *)s->in + i * s->in_size, &at);
-	end(line);
+	fp_submit_end(line);
 	fp_line_put(line);
 	if (n)
 		return n;

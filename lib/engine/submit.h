@@ -31,14 +31,10 @@ struct fp_spec {
  */
 int64_t fp_submit(struct forkpool *pool, const struct fp_spec *spec, struct forkpool_job **ret);
 
-/*
- * The common one: one task of a host thread, small, without options, of which a job
- * is wanted.  False: nothing was done, fp_submit() is to be asked.
- */
-bool fp_submit_quick(struct forkpool *pool, uintptr_t fn, const void *in, size_t in_size,
-		     size_t out_size, struct forkpool_job **ret);
+/* Wakes workers for the last n tasks of a line: some sleep. */
+void fp_submit_wake_for(struct forkpool *pool, const struct fp_line *line, uint64_t n);
 
-/* The same in a pool without workers. */
+/* fp_submit() in a pool without workers. */
 int64_t fp_submit_inline(struct forkpool *pool, const struct fp_spec *spec, struct forkpool_job **ret);
 
 /* Waits until the caller may submit one more, of a priority. */

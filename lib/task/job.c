@@ -139,12 +139,6 @@ void fp_job_publish(const struct fp_segment *seg, uint32_t slot, uint64_t gen,
 
 /* ---- Wait -------------------------------------------------------------------------- */
 
-bool fp_life_ended(struct fp_ctl *ctl)
-{
-	/* LIFE-L1: what the dead wrote is visible; pairs with LIFE-L2. */
-	return fp_load_acq(&ctl->life) & FUTEX_OWNER_DIED;
-}
-
 /* The word, or 0 once there is something to return, which is in *ret. */
 static uint64_t look(struct fp_ctl *ctl, struct fp_job *job, uint64_t gen, int *ret)
 {

@@ -3,6 +3,8 @@
 #ifndef FP_TASK_JOB_H
 #define FP_TASK_JOB_H
 
+#include <linux/futex.h>
+
 #include "os/sys.h"
 #include "shm/segment.h"
 
@@ -47,6 +49,10 @@ bool fp_job_first(const struct fp_segment *seg, uint32_t slot, uint64_t count,
 		  uint64_t *index, int *outcome);
 
 /* Has the nursery, or the last worker thread, ended? */
-bool fp_life_ended(struct fp_ctl *ctl);
+static inline bool fp_life_ended(struct fp_ctl *ctl)
+{
+	/* LIFE-L1: what the dead wrote is visible; pairs with LIFE-L2. */
+	return fp_load_acq(&ctl->life) & FUTEX_OWNER_DIED;
+}
 
 #endif

@@ -71,13 +71,24 @@ static inline void fp_lane_use(struct fp_producer *p, struct fp_home *h, struct 
 	p->used++;
 }
 
+/* Will the next slot do? */
+static inline bool fp_lane_is_next_free(const struct fp_producer *p)
+{
+	return p->index + 1 < FP_PAGE_SLOTS && (p->home->free >> (p->index + 1) & 1);
+}
+
+static inline void fp_lane_use_next(struct fp_producer *p, struct fp_place *ret)
+{
+	p->index++;
+	fp_lane_use(p, p->home, ret);
+}
+
 /* Finds a place for a task.  0; -ENOMEM: no page is to be had. */
 static inline int fp_lane_place(struct fp_producer *p, struct fp_place *ret)
 {
-	if (fp_unlikely(p->index + 1 >= FP_PAGE_SLOTS || !(p->home->free >> (p->index + 1) & 1)))
+	if (fp_unlikely(!fp_lane_is_next_free(p)))
 		return fp_lane_search(p, ret);
-	p->index++;
-	fp_lane_use(p, p->home, ret);
+	fp_lane_use_next(p, ret);
 	return 0;
 }
 
