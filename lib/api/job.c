@@ -12,7 +12,7 @@
 static int take(const struct forkpool_job *job, struct fp_any *ret)
 {
 	if (fp_self && !fp_handle_is_task(job))
-		return -EPERM;
+		return fp_handle_pool(job) ? -EPERM : -EINVAL;
 	return fp_any_get(job, ret);
 }
 
@@ -22,13 +22,13 @@ int forkpool_job_wait(struct forkpool_job *job, int64_t timeout)
 	struct fp_any j;
 	uint64_t w;
 
+	if (fp_unlikely(timeout < -1))
+		return -EINVAL;
 	if (fp_likely(!fp_self && fp_handle_is_task(job) && !fp_ref_get(job, &j.task))) {
 		w = fp_future_word(&j.task);
 		if (fp_likely(w && fp_task_outcome(w) == FORKPOOL_ITEM_OK))
 			return 0;
 	}
-	if (timeout < -1)
-		return -EINVAL;
 	err = take(job, &j);
 	if (err)
 		return err;

@@ -276,7 +276,8 @@ static int bad_calls(void *arg, const void *in, void *out)
 	NEED(forkpool_group_create(p, &g) == -EPERM);
 	NEED(g == (struct forkpool_group *)4711);
 	NEED(forkpool_wait_any(&job, 0, -1) == -EINVAL);
-	NEED(forkpool_job_wait(NULL, -1) < 0);
+	NEED(forkpool_job_wait(NULL, -1) == -EINVAL);
+	NEED(forkpool_job_poll((struct forkpool_job *)0x1000) == -EINVAL);
 	NEED(forkpool_submit(p, square, &x, sizeof(x), 4, NULL, &job) == 0);
 	NEED(forkpool_job_cancel(job) == 0);
 	x = forkpool_job_wait(job, -1);
