@@ -8,14 +8,6 @@
 #include "engine/several.h"
 #include "os/sys.h"
 
-/* Inside an item jobs of maps are not to be asked for. */
-static int take(const struct forkpool_job *job, struct fp_any *ret)
-{
-	if (fp_self && !fp_handle_is_task(job))
-		return fp_handle_pool(job) ? -EPERM : -EINVAL;
-	return fp_any_get(job, ret);
-}
-
 int forkpool_job_wait(struct forkpool_job *job, int64_t timeout)
 {
 	int err, result = 0;
@@ -29,7 +21,7 @@ int forkpool_job_wait(struct forkpool_job *job, int64_t timeout)
 		if (fp_likely(w && fp_task_outcome(w) == FORKPOOL_ITEM_OK))
 			return 0;
 	}
-	err = take(job, &j);
+	err = fp_any_get(job, &j);
 	if (err)
 		return err;
 	err = fp_any_wait(&j, timeout ? fp_deadline(timeout) : 0, &result);
@@ -40,7 +32,7 @@ int forkpool_job_wait(struct forkpool_job *job, int64_t timeout)
 int forkpool_job_poll(struct forkpool_job *job)
 {
 	struct fp_any j;
-	int err = take(job, &j), result;
+	int err = fp_any_get(job, &j), result;
 
 	if (err)
 		return err;
@@ -57,7 +49,7 @@ int forkpool_job_status(struct forkpool_job *job, size_t index,
 
 	if (!ret)
 		return -EINVAL;
-	err = take(job, &j);
+	err = fp_any_get(job, &j);
 	if (err)
 		return err;
 	if (j.map)
@@ -71,7 +63,7 @@ int forkpool_job_status(struct forkpool_job *job, size_t index,
 int forkpool_job_cancel(struct forkpool_job *job)
 {
 	struct fp_any j;
-	int err = take(job, &j);
+	int err = fp_any_get(job, &j);
 
 	if (err)
 		return err;
@@ -86,7 +78,7 @@ int forkpool_job_cancel(struct forkpool_job *job)
 int forkpool_job_kill(struct forkpool_job *job)
 {
 	struct fp_any j;
-	int err = take(job, &j);
+	int err = fp_any_get(job, &j);
 
 	if (err)
 		return err;

@@ -47,6 +47,9 @@ int fp_any_get(const struct forkpool_job *job, struct fp_any *ret)
 	ret->map = NULL;
 	if (fp_handle_is_task(job))
 		return fp_ref_get_own(job, &ret->task);
+	/* Inside an item jobs of maps are not to be asked for. */
+	if (fp_self)
+		return fp_handle_pool(job) ? -EPERM : -EINVAL;
 	ret->map = fp_async_get(job);
 	return ret->map ? 0 : -EINVAL;
 }
