@@ -571,7 +571,7 @@ int forkpool_wait_all(struct forkpool_job *const *jobs, size_t n, int64_t timeou
 /*
  * A group: tasks submitted with the option group, by any thread, to be waited for
  * together.  Their results can be had if submit was given a place for the job;
- * else the group frees them.
+ * else the group frees them, but for those with on_done, which gets the job.
  */
 int forkpool_group_create(struct forkpool *pool, struct forkpool_group **ret);
 
