@@ -216,6 +216,32 @@ START_TEST(callback_submits)
 }
 END_TEST
 
+/* So many that one of them finds the place that the callback's own job had. */
+static void free_and_submit(struct forkpool_job *job, void *user)
+{
+	FORKPOOL_JOB_OPTS(opts, .on_done = count_and_free, .user = user);
+	int i;
+
+	forkpool_job_free(job);
+	for (i = 0; i < JOBS; i++)
+		if (forkpool_submit(pool, nothing, NULL, 0, 0, &opts, NULL))
+			return;
+	atomic_fetch_add((atomic_int *)user, 1);
+}
+
+START_TEST(callback_submits_in_its_own_place)
+{
+	FORKPOOL_JOB_OPTS(opts, .on_done = free_and_submit, .user = &calls);
+	int i;
+
+	for (i = 0; i < 20; i++) {
+		atomic_store(&calls, 0);
+		ck_assert_int_eq(forkpool_submit(pool, nothing, NULL, 0, 0, &opts, NULL), 0);
+		run_loop(pool, &calls, JOBS + 1);
+	}
+}
+END_TEST
+
 static void dispatch_in(struct forkpool_job *job, void *user)
 {
 	struct call *call = user;
@@ -413,6 +439,7 @@ int main(void)
 	tcase_add_test(tc, each_once);
 	tcase_add_test(tc, tasks_of_a_group_are_called);
 	tcase_add_test(tc, callback_submits);
+	tcase_add_test(tc, callback_submits_in_its_own_place);
 	tcase_add_test(tc, callback_dispatches);
 
 	tc = jobs_case(suite, "free");
