@@ -2,7 +2,7 @@
 /*
  * compare-runs OLD NEW: what is better or worse in one result of `run --json` than in
  * another.  A median differs when its interval and the other one don't meet;
- * anything less may be chance.
+ * anything less may be chance.  compare-runs OLD: whether that can be compared.
  */
 #include <jansson.h>
 #include <stdio.h>
@@ -219,15 +219,17 @@ int main(int argc, char **argv)
 	json_t *old = NULL, *new = NULL;
 	int status = FAILED_STATUS;
 
-	if (argc != 3) {
-		fprintf(stderr, "usage: compare-runs OLD.json NEW.json\n"
+	if (argc != 2 && argc != 3) {
+		fprintf(stderr, "usage: compare-runs OLD.json [NEW.json]\n"
 			"Exits with 3 when a median of forkpool is worse beyond both intervals.\n");
 		return FAILED_STATUS;
 	}
 	old = file_read(argv[1]);
-	new = old ? file_read(argv[2]) : NULL;
+	new = old && argc == 3 ? file_read(argv[2]) : NULL;
 	if (new)
 		status = roots_compare(old, new);
+	else if (old && argc == 2)
+		status = EXIT_SUCCESS;
 	json_decref(old);
 	json_decref(new);
 	return status;

@@ -52,6 +52,7 @@ expect 0 "1 better" "a rate that rose"
 result old false A pipe-item 10 9 11 false
 result new false A pipe-item 13 12 14 false
 expect 0 "1 worse, 0 of these" "another peer that got slower"
+./compare-runs "$folder/old" || { echo "an old run alone: status $?"; status=1; }
 echo '{"benchmarks": [' >"$folder/new"
 expect 2 "near end of file" "a file cut short"
 echo '{"context": {}}' >"$folder/new"

@@ -82,8 +82,11 @@ check "help" ./run --help
 check "a misspelt workload" status_is 2 ./run --workloads w0
 check "a misspelt option" status_is 2 ./run --wurst
 check "a file that can't be written" status_is 2 ./run --json /nonexistent/file
+check "a folder for a file" status_is 2 ./run --json "$folder"
 check "ended by a signal" ended_run
 if [ -x compare-runs ]; then
+	echo '{"benchmarks": [' >"$folder/half.json"
+	check "an old run that is none" status_is 2 ./run --compare "$folder/half.json"
 	check "compare" ./compare-runs smoke.json smoke.json
 fi
 if has python3 && has gnuplot && [ -e "$srcdir/page.py" ]; then

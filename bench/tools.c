@@ -75,6 +75,22 @@ static int page_check(void)
 	return 0;
 }
 
+/* Whether PROGRAM can read the old run: better known now than at the end of the new one. */
+static int old_check(const char *program)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid) {
+		execl(program, program, bench_opt.compare, NULL);
+		_exit(NOT_STARTED);
+	}
+	while (pid > 0 && waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return pid < 0 || !WIFEXITED(status) || WEXITSTATUS(status) ? -EINVAL : 0;
+}
+
 static int compare_check(void)
 {
 	char path[PATH_MAX];
@@ -88,7 +104,7 @@ static int compare_check(void)
 			"needs jansson for it (Debian: libjansson-dev)\n");
 		return -ENOENT;
 	}
-	return 0;
+	return old_check(path);
 }
 
 /* Whether PATH can be replaced by a new file, or written to where it is a device. */
@@ -101,6 +117,10 @@ static int output_check(const char *path)
 
 	if (!stat(path, &there) && !S_ISREG(there.st_mode)) {
 		err = access(path, W_OK);
+		if (S_ISDIR(there.st_mode)) {
+			errno = EISDIR;
+			err = -1;
+		}
 	} else {
 		if (slash)
 			snprintf(folder, sizeof(folder), "%.*s", (int)(slash - path + 1), path);

@@ -390,7 +390,7 @@ struct forkpool_job_opts {
 	 * while it waits, and once at the end if all is done.
 	 */
 	void (*on_progress)(size_t done, size_t count, void *user);
-	void *user;		/* for on_progress */
+	void *user;		/* for on_progress and on_done */
 	/*
 	 * Limits in time, in ns of the clock on the wall; 0 = none.  An item that
 	 * runs longer than timeout (for ranges: a call of the function), or that
@@ -420,7 +420,8 @@ struct forkpool_job_opts {
 
 /*
  * Workers take the work of a higher priority first, but now and then (once in 16
- * times) the lowest first, so that nothing starves.
+ * times) the lowest first, so that nothing starves.  What a worker has turned to, it
+ * goes on with for about 1 ms, or to the end of one item.
  */
 enum {
 	FORKPOOL_PRIORITY_LOW = -1,
@@ -571,7 +572,7 @@ int forkpool_wait_all(struct forkpool_job *const *jobs, size_t n, int64_t timeou
 /*
  * A group: tasks submitted with the option group, by any thread, to be waited for
  * together.  Their results can be had if submit was given a place for the job;
- * else the group frees them.
+ * else the group frees them, but for those with on_done, which gets the job.
  */
 int forkpool_group_create(struct forkpool *pool, struct forkpool_group **ret);
 

@@ -9,22 +9,12 @@
 #include "engine/several.h"
 #include "os/sys.h"
 
-/* Inside an item jobs of maps are not to be asked for. */
-static int take(const struct forkpool_job *job, struct fp_any *ret)
-{
-	if (fp_self && !fp_handle_is_task(job))
-		return -EPERM;
-	return fp_any_get(job, ret);
-}
-
 static __attribute__((noinline)) int wait_any(struct forkpool_job *job, int64_t timeout)
 {
 	int err, result = 0;
 	struct fp_any j;
 
-	if (timeout < -1)
-		return -EINVAL;
-	err = take(job, &j);
+	err = fp_any_get(job, &j);
 	if (err)
 		return err;
 	err = fp_any_wait(&j, timeout ? fp_deadline(timeout) : 0, &result);
@@ -36,6 +26,8 @@ int forkpool_job_wait(struct forkpool_job *job, int64_t timeout)
 {
 	struct fp_ref r;
 
+	if (fp_unlikely(timeout < -1))
+		return -EINVAL;
 	if (fp_ref_quick(job, &r) && fp_future_is_ok(&r))
 		return 0;
 	return wait_any(job, timeout);
@@ -44,7 +36,7 @@ int forkpool_job_wait(struct forkpool_job *job, int64_t timeout)
 int forkpool_job_poll(struct forkpool_job *job)
 {
 	struct fp_any j;
-	int err = take(job, &j), result;
+	int err = fp_any_get(job, &j), result;
 
 	if (err)
 		return err;
@@ -61,7 +53,7 @@ int forkpool_job_status(struct forkpool_job *job, size_t index,
 
 	if (!ret)
 		return -EINVAL;
-	err = take(job, &j);
+	err = fp_any_get(job, &j);
 	if (err)
 		return err;
 	if (j.map)
@@ -75,7 +67,7 @@ int forkpool_job_status(struct forkpool_job *job, size_t index,
 int forkpool_job_cancel(struct forkpool_job *job)
 {
 	struct fp_any j;
-	int err = take(job, &j);
+	int err = fp_any_get(job, &j);
 
 	if (err)
 		return err;
@@ -90,7 +82,7 @@ int forkpool_job_cancel(struct forkpool_job *job)
 int forkpool_job_kill(struct forkpool_job *job)
 {
 	struct fp_any j;
-	int err = take(job, &j);
+	int err = fp_any_get(job, &j);
 
 	if (err)
 		return err;

@@ -216,7 +216,7 @@ void fp_async_put(struct fp_async *a)
 
 struct fp_async *fp_async_get(const struct forkpool_job *job)
 {
-	uint32_t index, serial;
+	uint32_t index = 0, serial = 0;
 	struct forkpool *pool = fp_handle_find(job, &index, &serial);
 	struct fp_async *a = pool ? object_at(pool->asyncs, index) : NULL;
 	uint64_t ident = a ? fp_load_rlx(&a->ident) : 0;

@@ -4,15 +4,17 @@
  * has ended; called once, unless the job was freed before.
  *
  *	WANTED --found ended--> QUEUED --called--> MAKING (AWAITED) --> MADE
- *	    \---------freed---------+--> DROPPED
+ *	    \---------freed---------+--> DROPPED    \--freed in a callback--> LEFT --> MADE
  *
  * Usage.  Host threads.
  *
  * Invariants.
  * I1 The state leaves WANTED and QUEUED by one swap each: who makes it does what
  *    belongs to it.
- * I2 While the callback is in the queue its place is not used again: if the job was
- *    freed meanwhile, who takes it from the queue gives the place up.
+ * I2 While the callback is in the queue, or is made, its place is not used again: if
+ *    the job was freed meanwhile, who takes it from the queue gives the place up, after
+ *    the call.  A callback that frees its job and submits would else find its own
+ *    place free, and the state of the new task's callback be written over.
  *
  * Ordering pairs.  CALL-S1/CALL-S2 (found and freed).
  *
@@ -39,23 +41,32 @@ static struct fp_desk *desk_of(struct fp_callback *c, uint32_t *index)
 	return fp_container(c - *index, struct fp_desk, calls[0]);
 }
 
+static void give_up(struct fp_callback *c)
+{
+	uint32_t index;
+	struct fp_desk *desk = desk_of(c, &index);
+
+	/* TASK-G5: as TASK-G2; pairs with TASK-G1. */
+	fp_or_sc(&desk->home.given_up, (uint32_t)1 << index);
+}
+
 static bool call_user(struct fp_due *due)
 {
 	struct fp_callback *c = fp_container(due, struct fp_callback, due);
-	struct fp_desk *desk;
-	uint32_t index;
+	uint32_t was;
 
-	if (change(c, FP_CALL_QUEUED, FP_CALL_MAKING)) {
-		c->on_done(c->job, c->user);
-		/* CALL-M1: what the callback did; pairs with CALL-M2. */
-		if (fp_swap_sc(&c->state, FP_CALL_MADE) == FP_CALL_AWAITED)
-			fp_sys.futex_wake(&c->state, INT_MAX);
-		return true;
+	if (!change(c, FP_CALL_QUEUED, FP_CALL_MAKING)) {
+		give_up(c);
+		return false;
 	}
-	desk = desk_of(c, &index);
-	/* TASK-G5: as TASK-G2; pairs with TASK-G1. */
-	fp_or_sc(&desk->home.given_up, (uint32_t)1 << index);
-	return false;
+	c->on_done(c->job, c->user);
+	/* CALL-M1: what the callback did; pairs with CALL-M2. */
+	was = fp_swap_sc(&c->state, FP_CALL_MADE);
+	if (was == FP_CALL_AWAITED)
+		fp_sys.futex_wake(&c->state, INT_MAX);
+	else if (was == FP_CALL_LEFT)
+		give_up(c);
+	return true;
 }
 
 void fp_callback_init(struct fp_callback *c, void (*on_done)(struct forkpool_job *job, void *user),
@@ -67,12 +78,12 @@ void fp_callback_init(struct fp_callback *c, void (*on_done)(struct forkpool_job
 	fp_store_rlx(&c->state, FP_CALL_WANTED);
 }
 
-/* While another thread calls; who is inside a callback does not wait for others. */
+/* While another thread calls. */
 static void await_call(struct fp_callback *c)
 {
 	uint32_t state;
 
-	while (!fp_dispatch_inside(NULL)) {
+	for (;;) {
 		change(c, FP_CALL_MAKING, FP_CALL_AWAITED);
 		/* CALL-M2: pairs with CALL-M1. */
 		state = fp_load_acq(&c->state);
@@ -89,6 +100,9 @@ bool fp_callback_drop(struct fp_callback *c)
 		return true;
 	if (change(c, FP_CALL_QUEUED, FP_CALL_DROPPED))
 		return false;
+	/* Who is inside a callback does not wait for others, nor for himself. */
+	if (fp_dispatch_inside(NULL))
+		return !change(c, FP_CALL_MAKING, FP_CALL_LEFT);
 	await_call(c);
 	return true;
 }

@@ -12,7 +12,7 @@ void fp_callback_init(struct fp_callback *call, void (*on_done)(struct forkpool_
 /* Pushes those of tasks that have ended, or (all) that never will. */
 void fp_callbacks_harvest(struct forkpool *pool, bool all);
 
-/* The job is freed.  False: its callback is in the queue, which gives the place up later. */
+/* The job is freed.  False: its callback is in the queue, or made, which gives the place up later. */
 bool fp_callback_drop(struct fp_callback *call);
 
 #endif

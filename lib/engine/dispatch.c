@@ -199,8 +199,8 @@ static void unwatch_end(struct forkpool *pool)
 
 /* ---- Dispatch ----------------------------------------------------------------------------------- */
 
-/* Pushes what has ended and nobody has found yet. */
-static void harvest(struct forkpool *pool)
+/* Pushes what has ended and nobody has found yet; `ended`: so has the pool, before we looked. */
+static void harvest(struct forkpool *pool, bool ended)
 {
 	uint64_t slots = fp_due_take(pool->crew.seg.ctl);
 
@@ -209,7 +209,8 @@ static void harvest(struct forkpool *pool)
 		slots = ~(uint64_t)0;
 	harvesting = true;
 	fp_async_reap_slots(pool, slots);
-	fp_callbacks_harvest(pool, fp_pool_over(pool));
+	/* Until then what is unfinished may still be at work, and has no result. */
+	fp_callbacks_harvest(pool, ended);
 	harvesting = false;
 }
 
@@ -233,7 +234,7 @@ int fp_dispatch(struct forkpool *pool)
 
 	fp_pool_log(pool);
 	rearm(pool);
-	harvest(pool);
+	harvest(pool, ended);
 	if (ended)
 		unwatch_end(pool);
 	limit = pushed(pool);

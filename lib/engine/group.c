@@ -76,7 +76,8 @@ static int64_t submit_some(struct forkpool_group *g, const struct fp_spec *s, si
 		n = g->pool->mode == FORKPOOL_INLINE ? fp_submit_inline(g->pool, &rest, jobs)
 						     : fp_submit(g->pool, &rest, jobs);
 	for (i = 0; i < n; i++)
-		g->list.members[g->list.n++] = (struct member){ jobs[i], !ret };
+		/* A callback that is still to come gets the job, and frees it. */
+		g->list.members[g->list.n++] = (struct member){ jobs[i], !ret && !s->on_done };
 	pthread_mutex_unlock(&g->lock);
 	if (!ret)
 		free(jobs);

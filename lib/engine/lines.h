@@ -24,6 +24,7 @@ enum fp_call_state {
 	FP_CALL_QUEUED,
 	FP_CALL_MAKING,
 	FP_CALL_AWAITED,	/* and who frees the job waits for that */
+	FP_CALL_LEFT,		/* and the job was freed in a callback, likely this one */
 	FP_CALL_MADE,
 	FP_CALL_DROPPED,	/* the job was freed before */
 };

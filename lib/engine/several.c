@@ -34,10 +34,12 @@ int fp_ref_get_inside(const struct forkpool_job *job, struct fp_ref *ret)
 {
 	int err = fp_ref_get(job, ret);
 
-	if (!err && fp_by_worker(ret->pool) &&
-	    !fp_descend_is_mine(ret))
-		return -EDEADLK;
-	return err;
+	if (fp_likely(err || !fp_self || fp_self->crew->pool != ret->pool))
+		return err;
+	if (ret->pool->mode == FORKPOOL_INLINE)
+		/* What an item submits there has ended before it can ask. */
+		return fp_future_word(ret) ? 0 : -EDEADLK;
+	return fp_descend_is_mine(ret) ? 0 : -EDEADLK;
 }
 
 int fp_any_get(const struct forkpool_job *job, struct fp_any *ret)
@@ -45,6 +47,9 @@ int fp_any_get(const struct forkpool_job *job, struct fp_any *ret)
 	ret->map = NULL;
 	if (fp_handle_is_task(job))
 		return fp_ref_get_own(job, &ret->task);
+	/* Inside an item jobs of maps are not to be asked for. */
+	if (fp_self)
+		return fp_handle_pool(job) ? -EPERM : -EINVAL;
 	ret->map = fp_async_get(job);
 	return ret->map ? 0 : -EINVAL;
 }

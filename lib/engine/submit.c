@@ -36,6 +36,7 @@
 #include "engine/memory.h"
 #include "engine/quick.h"
 #include "os/sys.h"
+#include "shm/stats.h"
 #include "sync/fence.h"
 #include "sync/idle.h"
 #include "task/job.h"
@@ -388,13 +389,22 @@ int64_t fp_submit(struct forkpool *pool, const struct fp_spec *s, struct forkpoo
 
 static void run_here(struct forkpool *pool, const struct fp_place *at)
 {
+	struct fp_worker_stats *stats = &fp_segment_worker(&pool->crew.seg, 0)->stats;
 	struct fp_self *before = fp_self;
 	struct fp_task *t = at->task;
+	enum fp_doing was;
 	int code;
 
 	pthread_mutex_lock(&pool->serial);
 	fp_self = &pool->self;
+	/* Busy already, where an item submits. */
+	was = fp_stats_times(stats, 0).doing;
+	fp_stats_turn(stats, FP_DOING_ITEMS, fp_sys.clock());
+	pool->self.level += before == &pool->self;
 	code = fp_task_call(t);
+	pool->self.level -= before == &pool->self;
+	fp_stat_add(&stats->tasks, 1);
+	fp_stats_turn(stats, was, fp_sys.clock());
 	fp_self = before;
 	pthread_mutex_unlock(&pool->serial);
 	if (code)
@@ -411,8 +421,11 @@ static int64_t put_here(struct forkpool *pool, const struct fp_spec *s, size_t i
 {
 	struct fp_place at;
 	struct fp_line *line;
-	int64_t n = fp_line_get(pool, s->prio, &line);
+	int64_t n;
 
+	if (fp_self == &pool->self && fp_self->level + 1 >= FP_DEPTH)
+		return -ELOOP;
+	n = fp_line_get(pool, s->prio, &line);
 	if (n)
 		return n;
 	n = begin(line);

@@ -188,12 +188,57 @@ static void start_next(struct forkpool_job *job, void *user)
 	forkpool_job_free(job);
 }
 
+/* Nobody else has their handles; waiting for the group takes no callback away. */
+START_TEST(tasks_of_a_group_are_called)
+{
+	FORKPOOL_JOB_OPTS(opts, .on_done = count_and_free, .user = &calls);
+	int i;
+
+	ck_assert_int_eq(forkpool_group_create(pool, &opts.group), 0);
+	atomic_store(&calls, 0);
+	for (i = 0; i < JOBS; i++)
+		ck_assert_int_eq(forkpool_submit(pool, nothing, NULL, 0, 0, &opts, NULL), 0);
+	ck_assert_int_eq(forkpool_group_wait(opts.group, HANG), 0);
+	for (i = 0; i < JOBS; i++)
+		ck_assert_int_eq(forkpool_submit(pool, nothing, NULL, 0, 0, &opts, NULL), 0);
+	forkpool_group_free(opts.group);
+	run_loop(pool, &calls, 2 * JOBS);
+	check_quiet(pool);
+}
+END_TEST
+
 START_TEST(callback_submits)
 {
 	atomic_store(&calls, 0);
 	start(pool, nothing, 3, start_next, &calls);
 	run_loop(pool, &calls, 20);
 	check_quiet(pool);
+}
+END_TEST
+
+/* So many that one of them finds the place that the callback's own job had. */
+static void free_and_submit(struct forkpool_job *job, void *user)
+{
+	FORKPOOL_JOB_OPTS(opts, .on_done = count_and_free, .user = user);
+	int i;
+
+	forkpool_job_free(job);
+	for (i = 0; i < JOBS; i++)
+		if (forkpool_submit(pool, nothing, NULL, 0, 0, &opts, NULL))
+			return;
+	atomic_fetch_add((atomic_int *)user, 1);
+}
+
+START_TEST(callback_submits_in_its_own_place)
+{
+	FORKPOOL_JOB_OPTS(opts, .on_done = free_and_submit, .user = &calls);
+	int i;
+
+	for (i = 0; i < 20; i++) {
+		atomic_store(&calls, 0);
+		ck_assert_int_eq(forkpool_submit(pool, nothing, NULL, 0, 0, &opts, NULL), 0);
+		run_loop(pool, &calls, JOBS + 1);
+	}
 }
 END_TEST
 
@@ -392,7 +437,9 @@ int main(void)
 	tcase_add_test(tc, empty_and_ranges);
 	tcase_add_test(tc, cancelled_job_is_called);
 	tcase_add_test(tc, each_once);
+	tcase_add_test(tc, tasks_of_a_group_are_called);
 	tcase_add_test(tc, callback_submits);
+	tcase_add_test(tc, callback_submits_in_its_own_place);
 	tcase_add_test(tc, callback_dispatches);
 
 	tc = jobs_case(suite, "free");

@@ -29,6 +29,42 @@ START_TEST(terminated_jobs_are_called)
 }
 END_TEST
 
+/* Nothing but a signal ends it. */
+static int deaf(void *arg, const void *in, void *out)
+{
+	struct gate *g = arg;
+
+	(void)in;
+	(void)out;
+	atomic_fetch_add(&g->arrived, 1);
+	for (;;)
+		sleep_ms(1000);
+	return 0;
+}
+
+/* Those that run, too, have their result when they are called for. */
+START_TEST(terminated_tasks_are_called)
+{
+	struct call list[20] = { { 0 } };
+	FORKPOOL_JOB_OPTS(opts, .arg = gate, .on_done = note);
+	int i;
+
+	if (!test_processes())
+		return;
+	for (i = 0; i < 20; i++) {
+		opts.user = &list[i];
+		ck_assert_int_eq(forkpool_submit(pool, deaf, NULL, 0, 0, &opts, NULL), 0);
+	}
+	wait_for(&gate->arrived, 2);
+	ck_assert_int_eq(forkpool_terminate(pool), 0);
+	for (i = 0; i < 20; i++) {
+		run_loop(pool, &list[i].times, 1);
+		ck_assert_int_eq(list[i].result, -FORKPOOL_ECANCELED);
+	}
+	check_quiet(pool);
+}
+END_TEST
+
 static int tell_parent(void *arg, const void *in, void *out)
 {
 	(void)arg;
@@ -230,6 +266,7 @@ int main(void)
 	TCase *tc = jobs_case(suite, "deaths");
 
 	tcase_add_test(tc, terminated_jobs_are_called);
+	tcase_add_test(tc, terminated_tasks_are_called);
 	tcase_add_loop_test(tc, broken_pool_is_told, 0, 2);
 	tcase_add_test(tc, completer_is_killed);
 	tcase_add_test(tc, items_take_the_descriptors);

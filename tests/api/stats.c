@@ -48,6 +48,21 @@ START_TEST(async_items_are_counted)
 END_TEST
 
 /* Those that fail have ended too; those behind the first, with stop_on_error, never begin. */
+START_TEST(tasks_are_counted)
+{
+	struct forkpool_stats s;
+	int x, y;
+
+	for (x = 0; x < 300; x++)
+		ck_assert_int_eq(forkpool_call(pool, odd_fails, &x, sizeof(x), &y, sizeof(y), NULL),
+				 x % 2 ? -FORKPOOL_EFAILED : 0);
+	s = stats_of(pool);
+	ck_assert_uint_eq(s.tasks, 300);
+	ck_assert_uint_eq(s.items, 0);
+	ck_assert_int_gt(s.busy_ns, 0);
+}
+END_TEST
+
 START_TEST(failed_items_are_counted)
 {
 	struct forkpool *one = pool_new(1);
@@ -449,6 +464,7 @@ int main(void)
 
 	tcase_add_test(tc, items_are_counted);
 	tcase_add_test(tc, async_items_are_counted);
+	tcase_add_test(tc, tasks_are_counted);
 	tcase_add_test(tc, failed_items_are_counted);
 	tcase_add_test(tc, nested_items_are_counted);
 	tcase_add_test(tc, the_pool_is_the_sum_of_its_workers);

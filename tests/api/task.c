@@ -398,6 +398,7 @@ START_TEST(times)
 	atomic_store(&gate->open, 1);
 	ck_assert_int_eq(forkpool_job_wait(job, INT64_MAX), 0);
 	ck_assert_int_eq(forkpool_job_wait(job, 0), 0);
+	ck_assert_int_eq(forkpool_job_wait(job, -2), -EINVAL);
 	ck_assert_int_eq(forkpool_job_poll(job), 1);
 	forkpool_job_free(job);
 }

@@ -276,7 +276,8 @@ static int bad_calls(void *arg, const void *in, void *out)
 	NEED(forkpool_group_create(p, &g) == -EPERM);
 	NEED(g == (struct forkpool_group *)4711);
 	NEED(forkpool_wait_any(&job, 0, -1) == -EINVAL);
-	NEED(forkpool_job_wait(NULL, -1) < 0);
+	NEED(forkpool_job_wait(NULL, -1) == -EINVAL);
+	NEED(forkpool_job_poll((struct forkpool_job *)0x1000) == -EINVAL);
 	NEED(forkpool_submit(p, square, &x, sizeof(x), 4, NULL, &job) == 0);
 	NEED(forkpool_job_cancel(job) == 0);
 	x = forkpool_job_wait(job, -1);
@@ -359,6 +360,31 @@ START_TEST(only_who_submitted_it_may_wait)
 	atomic_store(&gate->open, 1);
 	ck_assert_int_eq(forkpool_job_wait(job, HANG), 0);
 	check_task(pool, hand_on_to_child, NULL);
+}
+END_TEST
+
+static int ask_for_itself(void *arg, const void *in, void *out)
+{
+	struct forkpool_job *const *job = arg;
+
+	(void)in;
+	(void)out;
+	while (!*(struct forkpool_job *const volatile *)job)
+		sleep_ms(1);
+	NEED(forkpool_job_wait(*job, -1) == -EDEADLK);
+	NEED(forkpool_wait_all(job, 1, -1) == -EDEADLK);
+	NEED(forkpool_job_cancel(*job) == -EDEADLK);
+	return 0;
+}
+
+START_TEST(nobody_waits_for_himself)
+{
+	struct forkpool_job **own = forkpool_shm_calloc(pool, 1, sizeof(struct forkpool_job *));
+	FORKPOOL_JOB_OPTS(opts, .arg = own);
+
+	ck_assert_int_eq(forkpool_submit(pool, ask_for_itself, NULL, 0, 0, &opts, own), 0);
+	if (forkpool_job_wait(*own, HANG))
+		ck_abort_msg("line %d", status_of(*own).code);
 }
 END_TEST
 
@@ -561,8 +587,6 @@ int main(void)
 	Suite *suite = suite_create("task_nest");
 	TCase *tc = jobs_case(suite, "trees");
 
-	if (test_inline())
-		return TEST_SKIP;
 	tcase_add_loop_test(tc, fibonacci, 0, 3);
 	tcase_add_test(tc, merge_sort);
 	tcase_add_test(tc, as_deep_as_can_be);
@@ -570,6 +594,10 @@ int main(void)
 	tcase_add_loop_test(tc, inside_a_task, 0, 6);
 	tcase_add_loop_test(tc, inside_items_of_a_map, 0, 5);
 	tc = jobs_case(suite, "refused");
+	tcase_add_test(tc, nobody_waits_for_himself);
+	if (test_inline())
+		/* The others are about what runs at the same time. */
+		return test_main(suite);
 	tcase_add_test(tc, only_who_submitted_it_may_wait);
 	tcase_add_test(tc, not_in_hooks);
 	tc = jobs_case(suite, "cancel");
