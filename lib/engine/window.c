@@ -36,7 +36,7 @@
 #include "task/job.h"
 
 #define PIECE_BYTES	((size_t)2 << 20)	/* that are copied */
-#define LEAST_PIECES	4u			/* a map of fewer is one */
+#define LEAST_PIECES	(FP_WINDOW_MOST * 3 / 2)	/* a map of fewer is one: there is little to overlap */
 #define SLOTS_LEFT	(FP_SLOTS / 2)		/* to others */
 #define STARVED_PART	4	/* of the time, and pieces grow ... */
 #define GROWTH		2
