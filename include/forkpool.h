@@ -440,8 +440,9 @@ enum {
  *
  * in is an array of count items of in_size bytes, out of count places of
  * out_size bytes; a size may be 0.  Arrays inside the segment are used in
- * place; others are copied in bulk, in pieces where the arena is too small for
- * all.  A failed item leaves its place in out undefined; places of other items
+ * place; others are copied in bulk, in pieces where they are large, so that
+ * copying and running overlap, or where the arena is too small for all; what a
+ * map that the pool's end cuts short had finished by then may be in out.  A failed item leaves its place in out undefined; places of other items
  * are filled all the same.  Any number of threads may map at once.
  *
  * Items may map as well, on forkpool_current().  Idle workers help; the item's

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What.  A blocking map: one job for all items or, where the arena is too small,
- * for one piece after the other.
+ * What.  A blocking map, as a window of pieces (window.c).
  *
- * Usage.  Any number of host threads at once, each with a slot of its own.
+ * Usage.  Any number of host threads at once, each with slots of its own.
  *
  * Invariants.
  * I1 When it returns, no worker reads or writes the caller's arrays any more:
@@ -13,20 +12,16 @@
  */
 #include "engine/map.h"
 
-#include <errno.h>
-
 #include <forkpool.h>
 
-#include "engine/piece.h"
-#include "engine/slots.h"
+#include "engine/window.h"
 #include "os/sys.h"
-#include "task/job.h"
 
 struct run {
-	struct fp_piece piece;
 	const struct fp_map *map;
 	size_t reported;		/* by on_progress */
-	struct fp_failure failure;
+	int64_t report_at;		/* no earlier; FP_FOREVER: never */
+	struct fp_window window;
 };
 
 int fp_map_error(int outcome)
@@ -57,78 +52,73 @@ static void report(struct run *r, size_t done)
 	r->map->on_progress(r->reported, r->map->count, r->map->user);
 }
 
-/* Until the piece is done (0), or no worker is left to do it. */
-static int await(struct run *r)
+/* Between two pieces as well, which may come so fast that nothing is long waited for. */
+static void report_if_due(struct run *r)
 {
-	struct fp_piece *p = &r->piece;
-	int64_t deadline = FP_FOREVER;
-	int err;
-
-	for (;;) {
-		if (r->map->on_progress)
-			deadline = fp_deadline(FP_PROGRESS_NS);
-		err = fp_job_wait(&p->pool->crew.seg, p->slot, p->gen, deadline,
-				  (int64_t)fp_load_rlx(&p->pool->spin));
-		if (err != -ETIMEDOUT)
-			break;
-		report(r, fp_piece_progress(p));
-	}
-	if (!err)
-		return 0;
-	fp_pool_await_end(p->pool, FP_FOREVER);
-	return fp_pool_end_error(p->pool);
+	if (fp_sys.clock() < r->report_at)
+		return;
+	report(r, fp_window_progress(&r->window));
+	r->report_at = fp_deadline(FP_PROGRESS_NS);
 }
 
-/* Nothing from item b on is begun any more. */
-static bool too_late(struct run *r, uint64_t b)
+/* Nothing more is begun: an error stops the map, or its deadline has passed. */
+static bool is_cut(struct run *r)
 {
-	if (!r->map->deadline || fp_sys.clock() < r->map->deadline)
+	struct fp_window *w = &r->window;
+
+	if (w->failure.failed && r->map->stop_on_error)
+		return true;
+	if (!r->map->deadline || fp_sys.clock() < r->map->deadline || w->next == r->map->count)
 		return false;
-	if (!r->failure.failed)
-		r->failure = (struct fp_failure){ true, b, FORKPOOL_ITEM_NOT_RUN };
+	if (!w->failure.failed)
+		w->failure = (struct fp_failure){ true, w->next, FORKPOOL_ITEM_NOT_RUN };
 	return true;
 }
 
 static int run_pieces(struct run *r)
 {
-	const struct fp_map *m = r->map;
-	uint64_t b, n;
-	int err = 0;
+	struct fp_window *w = &r->window;
+	unsigned gathered;
+	int err;
 
-	for (b = 0; b < m->count && !err && !too_late(r, b); b += n) {
-		n = fp_min(r->piece.st.piece, m->count - b);
-		fp_piece_start(&r->piece, b, n);
-		err = await(r);
-		fp_piece_gather(&r->piece, err, true, &r->failure);
-		if (r->failure.failed && m->stop_on_error) {
-			b += n;
+	for (;;) {
+		if (r->report_at != FP_FOREVER)
+			report_if_due(r);
+		err = fp_window_gather(w, &gathered);
+		if (err)
 			break;
-		}
+		if ((!is_cut(r) && fp_window_begin(w)) || gathered)
+			continue;
+		if (!w->busy)
+			break;
+		fp_window_await(w, r->report_at);
 	}
-	fp_map_mark(m, b, err ? FORKPOOL_ITEM_CANCELLED : FORKPOOL_ITEM_NOT_RUN);
+	if (err) {
+		fp_pool_await_end(w->pool, FP_FOREVER);
+		err = fp_pool_end_error(w->pool);
+		fp_window_abandon(w, err);
+	}
+	fp_map_mark(r->map, w->next, err ? FORKPOOL_ITEM_CANCELLED : FORKPOOL_ITEM_NOT_RUN);
 	return err;
 }
 
 int fp_map_run(struct forkpool *pool, const struct fp_map *map)
 {
-	struct run r = { .piece = { .pool = pool, .map = map }, .map = map };
-	struct fp_host_slot *slot;
-	int err = fp_stage_most(pool, map, &r.piece.st);
+	struct run r = { .map = map, .report_at = FP_FOREVER };
+	const struct fp_failure *f = &r.window.failure;
+	int err = fp_window_open(&r.window, pool, map);
 
 	if (err)
 		return err;
-	err = fp_pool_take_slot(pool, !map->dont_wait, &slot);
-	if (!err) {
-		fp_piece_hold(&r.piece, slot);
-		err = run_pieces(&r);
-		fp_pool_give_slot(pool, slot);
-	}
-	fp_stage_free(pool, &r.piece.st);
+	if (map->on_progress)
+		r.report_at = fp_deadline(FP_PROGRESS_NS);
+	err = run_pieces(&r);
+	fp_window_close(&r.window);
 	if (!err && map->on_progress)
 		report(&r, map->count);
-	if (err || !r.failure.failed)
+	if (err || !f->failed)
 		return err;
 	if (map->first_failure)
-		*map->first_failure = map->begin + r.failure.index;
-	return fp_map_error(r.failure.outcome);
+		*map->first_failure = map->begin + f->index;
+	return fp_map_error(f->outcome);
 }

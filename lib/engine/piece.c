@@ -19,6 +19,7 @@
 
 #include <forkpool.h>
 
+#include "base/copy.h"
 #include "task/cancel.h"
 #include "task/job.h"
 #include "task/limit.h"
@@ -54,7 +55,7 @@ static void publish(struct fp_piece *p)
 		.parent = p->parent,
 		.level = m->level,
 		.prio = m->prio,
-		.chunk = m->chunk,
+		.chunk = p->whole ? p->n : m->chunk,
 		.status = status_at(p),
 		.timeout = m->timeout,
 		.deadline = m->deadline,
@@ -81,6 +82,15 @@ void fp_piece_hold(struct fp_piece *p, struct fp_host_slot *slot)
 	p->gen = slot->gen;
 }
 
+/* Much is not read again soon where it is written, or not by the same CPU. */
+static void copy(const struct fp_piece *p, void *to, const void *from, size_t size)
+{
+	if (p->large)
+		fp_copy_past(to, from, size);
+	else
+		memcpy(to, from, size);
+}
+
 void fp_piece_start(struct fp_piece *p, uint64_t b, uint64_t n)
 {
 	const struct fp_map *m = p->map;
@@ -88,10 +98,10 @@ void fp_piece_start(struct fp_piece *p, uint64_t b, uint64_t n)
 	p->b = b;
 	p->n = n;
 	if (p->st.own_in)
-		memcpy(p->st.in, (const char *)m->in + b * m->in_size, n * m->in_size);
+		copy(p, p->st.in, (const char *)m->in + b * m->in_size, n * m->in_size);
 	if (p->st.own_out && (m->stop_on_error || m->may_be_cancelled))
 		/* Places of items that are not run stay as they are. */
-		memcpy(p->st.out, (char *)m->out + b * m->out_size, n * m->out_size);
+		copy(p, p->st.out, (char *)m->out + b * m->out_size, n * m->out_size);
 	publish(p);
 }
 
@@ -120,7 +130,7 @@ void fp_piece_gather(struct fp_piece *p, int err, bool deliver, struct fp_failur
 
 	give_status(p, cancelled ? FORKPOOL_ITEM_CANCELLED : FORKPOOL_ITEM_NOT_RUN, deliver);
 	if (!err && deliver && p->st.own_out)
-		memcpy((char *)m->out + p->b * m->out_size, p->st.out, p->n * m->out_size);
+		copy(p, (char *)m->out + p->b * m->out_size, p->st.out, p->n * m->out_size);
 	if (!err && !f->failed && fp_job_first(seg, p->slot, p->n, &first, &outcome))
 		*f = (struct fp_failure){ true, p->b + first, outcome };
 }

@@ -14,6 +14,8 @@ struct fp_piece {
 	uint64_t gen;		/* of the last job in the slot */
 	uint64_t parent;	/* fp_parent() of the item that maps; 0: a host thread */
 	uint64_t b, n;		/* the map's items [b, b + n) */
+	bool large;		/* what is copied is better not kept in caches */
+	bool whole;		/* it is claimed as one chunk, which is split where others want work */
 };
 
 /* The first item of a map that is not ok. */

@@ -14,6 +14,17 @@
 #include "engine/memory.h"
 #include "task/job.h"
 
+static bool is_copied(const struct forkpool *pool, const void *user, size_t size, size_t count)
+{
+	return user && size && !fp_segment_owns(&pool->crew.seg, user, size * count);
+}
+
+size_t fp_stage_item(const struct forkpool *pool, const struct fp_map *m)
+{
+	return (is_copied(pool, m->in, m->in_size, m->count) ? m->in_size : 0) +
+	       (is_copied(pool, m->out, m->out_size, m->count) ? m->out_size : 0);
+}
+
 /* An array that is used in place, or a copy's room for n items.  0 or -ENOMEM. */
 static int stage(struct forkpool *pool, const void *user, size_t size,
 		 size_t count, size_t n, void *ret, bool *own)
@@ -21,7 +32,7 @@ static int stage(struct forkpool *pool, const void *user, size_t size,
 	void *p = NULL;
 	int err = 0;
 
-	*own = user && size && !fp_segment_owns(&pool->crew.seg, user, size * count);
+	*own = is_copied(pool, user, size, count);
 	if (*own)
 		err = fp_memory_alloc(pool, size * n, &p);
 	else
@@ -70,14 +81,27 @@ void fp_stage_free(struct forkpool *pool, struct fp_stage *st)
 	st->own_status = false;
 }
 
-/* What it frees in the end is kept for the next map. */
-static void expect(struct forkpool *pool, const struct fp_map *m,
-		   const struct fp_stage *st, uint64_t n)
+void fp_stage_expect(struct forkpool *pool, const struct fp_map *m, uint64_t n)
 {
-	size_t item = (st->own_in ? m->in_size : 0) + (st->own_out ? m->out_size : 0);
+	size_t item = fp_by_worker(pool) ? 0 : fp_stage_item(pool, m);
 
-	if (item && !fp_by_worker(pool))
+	if (item)
 		fp_arena_expect(pool->arena, item * n);
+}
+
+/* All but the arg; nothing is kept of it on failure. */
+static int stage_arrays(struct forkpool *pool, const struct fp_map *m,
+			struct fp_stage *st, uint64_t n)
+{
+	int err = stage(pool, m->in, m->in_size, m->count, n, &st->in, &st->own_in);
+
+	if (!err)
+		err = stage(pool, m->out, m->out_size, m->count, n, &st->out, &st->own_out);
+	if (!err)
+		err = stage_status(pool, m, n, st);
+	if (err)
+		fp_stage_free(pool, st);
+	return err;
 }
 
 static int stage_piece(struct forkpool *pool, const struct fp_map *m,
@@ -91,18 +115,27 @@ static int stage_piece(struct forkpool *pool, const struct fp_map *m,
 		st->own_arg = !err;
 	}
 	if (!err)
-		err = stage(pool, m->in, m->in_size, m->count, n, &st->in, &st->own_in);
-	if (!err)
-		err = stage(pool, m->out, m->out_size, m->count, n, &st->out, &st->own_out);
-	if (!err)
-		err = stage_status(pool, m, n, st);
-	if (!err && m->arg_size)
-		memcpy(st->arg, m->arg, m->arg_size);
+		err = stage_arrays(pool, m, st, n);
 	if (err)
-		fp_stage_free(pool, st);
-	else
-		expect(pool, m, st, n);
-	return err;
+		return err;
+	if (m->arg_size)
+		memcpy(st->arg, m->arg, m->arg_size);
+	return 0;
+}
+
+int fp_stage_again(struct forkpool *pool, const struct fp_map *m, uint64_t n,
+		   struct fp_stage *st)
+{
+	struct fp_stage more = { .arg = st->arg, .piece = n };
+	int err = stage_arrays(pool, m, &more, n);
+
+	if (err)
+		return err;
+	more.own_arg = st->own_arg;
+	st->own_arg = false;
+	fp_stage_free(pool, st);
+	*st = more;
+	return 0;
 }
 
 /* Jobs that have ended, but were not asked yet, may hold the room that is missing. */
@@ -118,14 +151,20 @@ static int stage_or_reap(struct forkpool *pool, const struct fp_map *m,
 
 int fp_stage_all(struct forkpool *pool, const struct fp_map *m, struct fp_stage *st)
 {
+	int err;
+
 	if (m->count > fp_job_max(&pool->crew.seg.geo))
 		return -ENOMEM;
-	return stage_or_reap(pool, m, st, m->count);
+	err = stage_or_reap(pool, m, st, m->count);
+	if (!err)
+		fp_stage_expect(pool, m, m->count);
+	return err;
 }
 
-int fp_stage_most(struct forkpool *pool, const struct fp_map *m, struct fp_stage *st)
+int fp_stage_most(struct forkpool *pool, const struct fp_map *m, uint64_t most,
+		  struct fp_stage *st)
 {
-	uint64_t n = fp_min(m->count, fp_job_max(&pool->crew.seg.geo));
+	uint64_t n = fp_min(most, fp_job_max(&pool->crew.seg.geo));
 	int err = stage_or_reap(pool, m, st, n);
 
 	while (err == -ENOMEM && n > 1) {

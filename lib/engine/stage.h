@@ -17,8 +17,19 @@ struct fp_stage {
 /* Room for all items at once.  0 or -ENOMEM. */
 int fp_stage_all(struct forkpool *pool, const struct fp_map *map, struct fp_stage *st);
 
-/* Room for as many items as the arena has place for.  0 or -ENOMEM. */
-int fp_stage_most(struct forkpool *pool, const struct fp_map *map, struct fp_stage *st);
+/* Room for as many items as the arena has place for, `most` of them at most.  0 or -ENOMEM. */
+int fp_stage_most(struct forkpool *pool, const struct fp_map *map, uint64_t most,
+		  struct fp_stage *st);
+
+/* Other room, for n items, in place of what there is, if any; the arg stays.  0 or -ENOMEM. */
+int fp_stage_again(struct forkpool *pool, const struct fp_map *map, uint64_t n,
+		   struct fp_stage *st);
+
+/* Bytes of an item that must be copied, in and out. */
+size_t fp_stage_item(const struct forkpool *pool, const struct fp_map *map);
+
+/* When all is freed, room for n items is kept for the next map. */
+void fp_stage_expect(struct forkpool *pool, const struct fp_map *map, uint64_t n);
 
 /* Frees what is ours but the status array, and that. */
 void fp_stage_free_data(struct forkpool *pool, struct fp_stage *st);
