@@ -22,6 +22,9 @@
  */
 #define FP_UNKNOWN_STACK	__attribute__((no_sanitize("address")))
 
+/* Has a frame of its own, so that its buffers don't make the caller's stack deeper, on which others run as well. */
+#define FP_APART	__attribute__((noinline))
+
 #define fp_container(ptr, type, member) \
 	((type *)((char *)(ptr) - offsetof(type, member)))
 
