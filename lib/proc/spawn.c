@@ -49,16 +49,7 @@
 #include "task/job.h"
 
 /* ThreadSanitizer's runtime can't live in two processes that share memory. */
-#if defined(__SANITIZE_THREAD__)
-#define NO_KEEPER	1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define NO_KEEPER	1
-#endif
-#endif
-#ifndef NO_KEEPER
-#define NO_KEEPER	0
-#endif
+#define NO_KEEPER	FP_THREAD_SANITIZER
 
 #define FORKED		0x80000000u	/* in `keeper`: fork() has returned there */
 #define STACK_LEAST	((size_t)1 << 20)
