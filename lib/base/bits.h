@@ -22,6 +22,20 @@
  */
 #define FP_UNKNOWN_STACK	__attribute__((no_sanitize("address")))
 
+#if defined(__SANITIZE_THREAD__)
+#define FP_THREAD_SANITIZER	1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define FP_THREAD_SANITIZER	1
+#endif
+#endif
+#ifndef FP_THREAD_SANITIZER
+#define FP_THREAD_SANITIZER	0
+#endif
+
+/* Has a frame of its own, so that its buffers don't make the caller's stack deeper, on which others run as well. */
+#define FP_APART	__attribute__((noinline))
+
 #define fp_container(ptr, type, member) \
 	((type *)((char *)(ptr) - offsetof(type, member)))
 

@@ -305,10 +305,16 @@ static int keep_files(struct forkpool *pool, const struct fp_pool_config *config
 	return 0;
 }
 
+static int make_arena(struct forkpool *pool)
+{
+	struct fp_heap_place heap = fp_segment_heap(&pool->crew.seg, true);
+
+	return fp_arena_create(&pool->arena, &heap);
+}
+
 static int init(struct forkpool *pool, const struct fp_pool_config *config)
 {
 	struct fp_segment *seg = &pool->crew.seg;
-	struct fp_heap_place heap;
 	int err;
 
 	pool->mode = config->mode;
@@ -332,8 +338,6 @@ static int init(struct forkpool *pool, const struct fp_pool_config *config)
 		fp_store_rlx(&seg->ctl->crew, config->workers);
 		fp_fence_open(seg->ctl);
 		fp_segment_share(seg, &pool->event);
-		heap = fp_segment_heap(seg, true);
-		err = fp_arena_create(&pool->arena, &heap);
 	}
 	if (!err)
 		err = make_token(pool);
@@ -398,20 +402,25 @@ static int start_inline(struct forkpool *pool)
 	return err > 0 ? -err : err;
 }
 
+/* What only the host needs is made while the workers start, which so have less to copy. */
+static int start_processes(struct forkpool *pool)
+{
+	int err = fp_spawn_start(&pool->spawn, &pool->crew);
+
+	if (!err)
+		err = fp_sys.advise(pool->crew.seg.ctl, pool->crew.seg.geo.ctl_size,
+				    MADV_DONTFORK);
+	return err ? err : make_arena(pool);
+}
+
 static int start_workers(struct forkpool *pool)
 {
-	int err;
+	int err = pool->mode == FORKPOOL_PROCESSES ? start_processes(pool) : make_arena(pool);
 
-	if (pool->mode == FORKPOOL_INLINE)
+	if (!err && pool->mode == FORKPOOL_INLINE)
 		return start_inline(pool);
-	if (pool->mode == FORKPOOL_THREADS) {
+	if (!err && pool->mode == FORKPOOL_THREADS)
 		err = start_threads(pool);
-	} else {
-		err = fp_spawn_start(&pool->spawn, &pool->crew);
-		if (!err)
-			err = fp_sys.advise(pool->crew.seg.ctl, pool->crew.seg.geo.ctl_size,
-					    MADV_DONTFORK);
-	}
 	if (err)
 		return err;
 	fp_pool_set_spin(pool, pool->workers);

@@ -54,9 +54,27 @@ void fp_legacy_close(const struct fp_nursery_args *args)
 	fp_sys.close_range((unsigned)from, ~0u);
 }
 
+/* Does it hold nothing?  Purging writes to it all the same, and each page written after a fork is copied. */
+static bool is_empty(const FILE *f)
+{
+#ifdef __GLIBC__
+	return f->_mode <= 0 && !f->_IO_save_base && f->_IO_read_ptr == f->_IO_read_end &&
+	       f->_IO_write_ptr == f->_IO_write_base;
+#else
+	(void)f;
+	return false;
+#endif
+}
+
+static void purge(FILE *f)
+{
+	if (!is_empty(f))
+		__fpurge(f);
+}
+
 void fp_legacy_stdio(void)
 {
-	__fpurge(stdin);
-	__fpurge(stdout);
-	__fpurge(stderr);
+	purge(stdin);
+	purge(stdout);
+	purge(stderr);
 }

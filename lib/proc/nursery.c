@@ -113,6 +113,8 @@ static int make_tables(struct nursery *n)
 	if (err)
 		return err;
 	n->children = p;
+	/* Written before it is read: that is one page fault, not two. */
+	n->children->state = CHILD_NONE;
 	fp_toll_init(&n->toll, (int64_t *)(n->children + workers), room);
 	return fp_sys.advise(p, fp_round_up(size, FP_PAGE), MADV_DONTFORK);
 }
@@ -177,7 +179,7 @@ static bool is_worker(struct nursery *n, pid_t pid)
 }
 
 /* What items forked and left behind has become our child; it ends with them. */
-static void kill_orphans(struct nursery *n)
+static FP_APART void kill_orphans(struct nursery *n)
 {
 	pid_t list[ORPHANS];
 	int i, found = fp_sys.children(list, ORPHANS);
@@ -494,7 +496,7 @@ static void report(struct nursery *n, const siginfo_t *info)
 		kill_orphans(n);
 }
 
-static void reap(struct nursery *n)
+static FP_APART void reap(struct nursery *n)
 {
 	struct signalfd_siginfo drain[8];
 	siginfo_t info;

@@ -49,16 +49,7 @@
 #include "task/job.h"
 
 /* ThreadSanitizer's runtime can't live in two processes that share memory. */
-#if defined(__SANITIZE_THREAD__)
-#define NO_KEEPER	1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define NO_KEEPER	1
-#endif
-#endif
-#ifndef NO_KEEPER
-#define NO_KEEPER	0
-#endif
+#define NO_KEEPER	FP_THREAD_SANITIZER
 
 #define FORKED		0x80000000u	/* in `keeper`: fork() has returned there */
 #define STACK_LEAST	((size_t)1 << 20)
@@ -71,7 +62,7 @@
  * Kills our children: what the nursery did not take along.  False where they
  * are not told.
  */
-static bool kill_children(void)
+static FP_APART bool kill_children(void)
 {
 	long fd = fp_raw(SYS_openat, AT_FDCWD, "/proc/thread-self/children", O_RDONLY);
 	char list[1024];
@@ -97,7 +88,7 @@ static bool kill_children(void)
  * The nursery has ended, in order or not.  Workers, and what items forked, are
  * killed and waited for: at least those that stayed in the nursery's group.
  */
-static void see_off(pid_t nursery)
+static FP_APART void see_off(pid_t nursery)
 {
 	siginfo_t info;
 	bool all;
@@ -132,11 +123,15 @@ static FP_UNKNOWN_STACK int keeper_main(void *arg)
 {
 	struct fp_spawn *s = arg;
 
+	pid_t pid;
+
 	s->args.parent = getpid();
 	fp_raw(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1);
-	s->nursery_pid = fp_sys.fork();
-	if (s->nursery_pid == 0)
+	pid = fp_sys.fork();
+	/* In the nursery `s` lies in a page that nobody there need have copied. */
+	if (pid == 0)
 		fp_nursery_main(&s->args);
+	s->nursery_pid = pid;
 	keep(s);
 	return 0;
 }

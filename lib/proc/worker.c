@@ -30,6 +30,7 @@
 #include <stdio.h>
 #include <stdio_ext.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -240,7 +241,7 @@ static void enter(struct fp_self *self, const struct fp_crew *crew, unsigned id,
 	fp_self = self;
 	/* A thread's process is the host, which registers before its first submit. */
 	if (process)
-		fp_fence_join(crew->seg.ctl);
+		fp_fence_enter(crew->seg.ctl);
 	/* A CPU that was taken from us since is no reason to fail. */
 	if (crew->cpus_count)
 		fp_sys.bind(crew->cpus[id % crew->cpus_count]);
@@ -315,12 +316,17 @@ void fp_worker_prepare(void)
 	on_exit(on_item_exit, NULL);
 }
 
-/* "fp-worker-" and the number, without printf(), whose pages each worker would keep. */
+/*
+ * "fp-worker-" and the number, without printf(), whose pages each worker would
+ * keep, as it would that of a literal: these two are short enough to lie in the code.
+ */
 static void name_process(unsigned id)
 {
-	char name[16] = "fp-worker-";
+	char name[16] = { 0 };
 	unsigned left = id, len = sizeof("fp-worker-");
 
+	memcpy(name, "fp-worke", 8);
+	memcpy(name + 8, "r-", 2);
 	while (left /= 10)
 		len++;
 	do

@@ -6,8 +6,8 @@
  * time: membarrier(2) makes each CPU that runs a registered process execute a
  * fence, so that the one who publishes needs none of his own.
  *
- * Usage.  fp_fence_open() when the pool is made; each process fp_fence_join()
- * before its first fp_fence_light().
+ * Usage.  fp_fence_open() when the pool is made; each process fp_fence_join(), or
+ * a worker fp_fence_enter(), before its first fp_fence_light().
  *
  * Invariants.
  * I1 Either the kernel's fence falls behind the other side's store, which then
@@ -88,6 +88,12 @@ void fp_fence_join(struct fp_ctl *ctl)
 		fp_store_rel(&joined, is);
 	}
 	if (!(is & 1))
+		fence_by_ourselves(ctl);
+}
+
+void fp_fence_enter(struct fp_ctl *ctl)
+{
+	if (fp_load_rlx(&ctl->fences) != FP_FENCES_OWN && fp_fence_register())
 		fence_by_ourselves(ctl);
 }
 

@@ -21,6 +21,9 @@ void fp_fence_open(struct fp_ctl *ctl);
  */
 void fp_fence_join(struct fp_ctl *ctl);
 
+/* The same in a process of one thread that was just forked, and has not joined a pool: it leaves no mark in its memory. */
+void fp_fence_enter(struct fp_ctl *ctl);
+
 /* Before the last look of one who goes to sleep. */
 void fp_fence_heavy(struct fp_ctl *ctl);
 

@@ -305,6 +305,21 @@ static void filtered_later(void)
 	EXPECT(fp_load_rlx(&s.ctl->fences) == FP_FENCES_BOTH && s.naps == 1);
 }
 
+/* A worker registers each time; where it can't, others are told. */
+static void worker_enters(void)
+{
+	fp_fence_enter(s.ctl);
+	fp_fence_enter(s.ctl);
+	EXPECT(s.calls == 2 && s.asked[1] == MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED);
+	EXPECT(fp_load_rlx(&s.ctl->fences) == FP_FENCES_KERNEL);
+	s.ret = -EPERM;
+	fp_fence_enter(s.ctl);
+	EXPECT(s.calls == 3 && fp_load_rlx(&s.ctl->fences) == FP_FENCES_BOTH);
+	fp_store_rlx(&s.ctl->fences, FP_FENCES_OWN);
+	fp_fence_enter(s.ctl);
+	EXPECT(s.calls == 3);
+}
+
 /* A child does not believe what it has inherited. */
 static void child_registers(void)
 {
@@ -321,7 +336,7 @@ static void child_registers(void)
 
 static void (*const alone_cases[])(void) = {
 	registers_once, kernel_without_it, no_such_call, not_registered, filtered_later,
-	child_registers,
+	worker_enters, child_registers,
 };
 
 START_TEST(who_fences)
