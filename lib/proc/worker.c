@@ -35,6 +35,7 @@
 #include <unistd.h>
 
 #include "os/sys.h"
+#include "proc/place.h"
 #include "proc/serve.h"
 #include "shm/stats.h"
 #include "sync/fence.h"
@@ -92,7 +93,7 @@ static void note_yield(struct fp_self *self, int64_t took, int64_t now)
 		return;
 	self->crowded = 0;
 	self->stay_until = now + STAY_NS;
-	fp_sys.move();
+	fp_sys.move(-1);
 }
 
 static bool spin_for_work(struct fp_self *self, struct fp_found *found)
@@ -128,6 +129,7 @@ static bool park_or_find(struct fp_self *self, struct fp_found *found)
 	else {
 		fp_park(ctl, self->id, ticket);
 		fp_stat_add(&self->shared->stats.wakeups, 1);
+		self->slept = true;
 	}
 	return false;
 }
@@ -166,6 +168,10 @@ static bool await_work(struct fp_self *self, struct fp_found *found)
 	/* The chunk's begin as well, so that it need not ask the clock again. */
 	self->runner.now = fp_sys.clock();
 	fp_stats_turn(&self->shared->stats, FP_DOING_ITEMS, self->runner.now);
+	if (self->slept && any) {
+		self->slept = false;
+		fp_place_settle(self);
+	}
 	return any;
 }
 
