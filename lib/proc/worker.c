@@ -44,7 +44,7 @@
 
 #define CROWDED_NS	1500	/* a yield that took longer let somebody else run */
 #define CROWDED_TIMES	8	/* in a row, and the worker moves to another CPU ... */
-#define STAY_NS		((int64_t)10000000)	/* ... but not again before that */
+#define STAY_NS		((int64_t)1000000)	/* ... but not again before that */
 #define SPREAD		2654435761u	/* makes neighbours differ in all bits */
 #define SPIN_LOOKS	8	/* fruitless looks before a worker says that it is hungry, or lets others run */
 
