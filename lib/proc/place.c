@@ -86,13 +86,14 @@ static void move_to_free(struct fp_self *self, uint32_t cpu)
 void fp_place_settle(struct fp_self *self)
 {
 	struct fp_ctl *ctl = self->crew->seg.ctl;
+	uint32_t workers = fp_segment_crew(&self->crew->seg);
 	int cpu = fp_sys.cpu();
 
 	if (cpu < 0 || self->crew->cpus_count)
 		return;
 	say(ctl, self->id, (uint32_t)cpu);
-	if (fp_segment_crew(&self->crew->seg) > fp_load_rlx(&ctl->cpus) ||
-	    self->runner.now < self->stay_until || !without_taken(self, (uint32_t)cpu, NULL))
+	if (workers < 2 || workers > fp_load_rlx(&ctl->cpus) || self->runner.now < self->stay_until ||
+	    !without_taken(self, (uint32_t)cpu, NULL))
 		return;
 	self->stay_until = self->runner.now + STAY_NS;
 	move_to_free(self, (uint32_t)cpu);
