@@ -262,20 +262,21 @@ typedef int forkpool_loop_fn(struct forkpool_batch *batch);
 
 static inline int forkpool_loop_(struct forkpool_batch *batch)
 {
-	const struct forkpool_batch b = *batch;
-	uintptr_t in = b.in, out = b.out;
-	uint64_t i;
+	/* What is stepped or called has a register; the rest is cheapest as an operand in memory. */
+	forkpool_fn *fn = batch->fn;
+	uintptr_t in = batch->in, out = batch->out;
+	uint64_t *pos = batch->pos, i;
 	int code;
 
-	for (i = b.begin; i < b.end; i++) {
-		__atomic_store_n(b.pos, i, __ATOMIC_RELAXED);
-		code = b.fn(b.arg, (const void *)in, (void *)out);
+	for (i = batch->begin; i < batch->end; i++) {
+		__atomic_store_n(pos, i, __ATOMIC_RELAXED);
+		code = fn(batch->arg, (const void *)in, (void *)out);
 		if (code) {
 			batch->begin = i;
 			return code;
 		}
-		in += b.in_size;
-		out += b.out_size;
+		in += batch->in_size;
+		out += batch->out_size;
 	}
 	return 0;
 }

@@ -257,6 +257,7 @@ void fp_pool_set_spin(struct forkpool *pool, uint32_t workers)
 
 	if (workers < cpus)
 		cpus = fp_cpus_quota("", cpus);
+	fp_store_rlx(&pool->crew.seg.ctl->cpus, cpus);
 	free = workers < cpus;
 	fp_store_rlx(&pool->spin, free ? WAITER_SPIN_NS : 0);
 	if (!wish)

@@ -310,19 +310,40 @@ static int sys_membarrier(int command)
 	return fp_raw(SYS_membarrier, command, 0, 0);
 }
 
-/* Without this CPU for a moment, then as before.  A set too large for cpu_set_t is -EINVAL. */
-static int sys_move(void)
+static int sys_affinity(cpu_set_t *set)
+{
+	int n = fp_raw(SYS_sched_getaffinity, 0, sizeof(*set), set);
+
+	if (n >= 0)
+		memset((char *)set + n, 0, sizeof(*set) - (size_t)n);
+	return n;
+}
+
+/* Where it may go: to that CPU, or to all but the one where it is. */
+static void destinations(const cpu_set_t *all, int cpu, cpu_set_t *ret)
+{
+	int here = sched_getcpu();
+
+	if (cpu >= 0) {
+		CPU_ZERO(ret);
+		if (CPU_ISSET(cpu, all))
+			CPU_SET(cpu, ret);
+		return;
+	}
+	*ret = *all;
+	if (here >= 0)
+		CPU_CLR(here, ret);
+}
+
+/* Bound to others for a moment, then as before. */
+static int sys_move(int cpu)
 {
 	cpu_set_t all, others;
-	int cpu = sched_getcpu(), n, err;
+	int n = sys_affinity(&all), err;
 
-	n = fp_raw(SYS_sched_getaffinity, 0, sizeof(all), &all);
 	if (n < 0)
 		return n;
-	memset((char *)&all + n, 0, sizeof(all) - (size_t)n);
-	others = all;
-	if (cpu >= 0)
-		CPU_CLR(cpu, &others);
+	destinations(&all, cpu, &others);
 	err = fp_raw(SYS_sched_setaffinity, 0, n, &others);
 	if (!err)
 		err = fp_raw(SYS_sched_setaffinity, 0, n, &all);
@@ -502,6 +523,8 @@ static int sys_children(pid_t *list, int room)
 	.futex_wake = fp_wait_wake,			\
 	.yield = sys_yield,				\
 	.membarrier = sys_membarrier,			\
+	.cpu = sched_getcpu,				\
+	.affinity = sys_affinity,			\
 	.move = sys_move,				\
 	.bind = sys_bind,				\
 	.fork = sys_fork,				\

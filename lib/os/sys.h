@@ -14,6 +14,7 @@
 #define FP_OS_SYS_H
 
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -85,7 +86,9 @@ struct fp_sys {
 	int (*futex_wake)(fp_a32 *word, int count);		/* how many woke */
 	int (*yield)(void);					/* lets others on this CPU run */
 	int (*membarrier)(int command);				/* MEMBARRIER_CMD_...; of the query: those there are */
-	int (*move)(void);					/* this thread to another of its CPUs; -EINVAL = it has no other */
+	int (*cpu)(void);					/* where this thread is; -1 = not known */
+	int (*affinity)(cpu_set_t *set);			/* this thread's CPUs; -EINVAL: more than the set can hold */
+	int (*move)(int cpu);					/* this thread to that one, or with -1 another one, of its CPUs; -EINVAL = it has none */
 	int (*bind)(unsigned cpu);				/* this thread to one CPU */
 
 	/* Processes. */

@@ -40,6 +40,7 @@
 #include "os/sys.h"
 #include "proc/enforce.h"
 #include "proc/legacy.h"
+#include "proc/place.h"
 #include "proc/recover.h"
 #include "proc/staff.h"
 #include "proc/toll.h"
@@ -429,6 +430,7 @@ static void worker_ended(struct nursery *n, uint32_t id, const siginfo_t *info)
 	n->alive--;
 	child->state = CHILD_NONE;
 	fp_idle_forget(n->ctl, id);
+	fp_place_forget(n->ctl, id);
 	fp_segment_bury(&n->crew->seg, child->pid);
 	fp_store_rlx(&w->pid, 0);
 	fp_stats_turn(&w->stats, FP_DOING_NOTHING, fp_sys.clock());

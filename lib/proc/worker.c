@@ -36,6 +36,7 @@
 #include <unistd.h>
 
 #include "os/sys.h"
+#include "proc/place.h"
 #include "proc/serve.h"
 #include "shm/stats.h"
 #include "sync/fence.h"
@@ -44,7 +45,7 @@
 
 #define CROWDED_NS	1500	/* a yield that took longer let somebody else run */
 #define CROWDED_TIMES	8	/* in a row, and the worker moves to another CPU ... */
-#define STAY_NS		((int64_t)10000000)	/* ... but not again before that */
+#define STAY_NS		((int64_t)1000000)	/* ... but not again before that */
 #define SPREAD		2654435761u	/* makes neighbours differ in all bits */
 #define SPIN_LOOKS	8	/* fruitless looks before a worker says that it is hungry, or lets others run */
 
@@ -93,7 +94,7 @@ static void note_yield(struct fp_self *self, int64_t took, int64_t now)
 		return;
 	self->crowded = 0;
 	self->stay_until = now + STAY_NS;
-	fp_sys.move();
+	fp_sys.move(-1);
 }
 
 static bool spin_for_work(struct fp_self *self, struct fp_found *found)
@@ -129,6 +130,7 @@ static bool park_or_find(struct fp_self *self, struct fp_found *found)
 	else {
 		fp_park(ctl, self->id, ticket);
 		fp_stat_add(&self->shared->stats.wakeups, 1);
+		self->slept = true;
 	}
 	return false;
 }
@@ -167,6 +169,10 @@ static bool await_work(struct fp_self *self, struct fp_found *found)
 	/* The chunk's begin as well, so that it need not ask the clock again. */
 	self->runner.now = fp_sys.clock();
 	fp_stats_turn(&self->shared->stats, FP_DOING_ITEMS, self->runner.now);
+	if (self->slept && any) {
+		self->slept = false;
+		fp_place_settle(self);
+	}
 	return any;
 }
 

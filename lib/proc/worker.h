@@ -21,6 +21,7 @@ struct fp_self {
 	uint32_t ask_every, ask_left;	/* tasks of a slice between two looks at the clock */
 	int64_t asked_at, slice_from;
 	unsigned crowded;		/* yields in a row in which somebody else ran */
+	bool slept;			/* since it last ran something */
 	int64_t stay_until;		/* no move to another CPU before that */
 	struct fp_runner runner;	/* of frame 0 */
 	struct fp_runner *top;		/* of the item at work */

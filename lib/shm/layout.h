@@ -41,7 +41,7 @@
 #include "shm/taskwords.h"
 
 #define FP_MAGIC	0x6c6f6f706b726f66ull	/* "forkpool", little-endian */
-#define FP_LAYOUT	4u			/* raised when anything below changes */
+#define FP_LAYOUT	5u			/* raised when anything below changes */
 
 #define FP_WORKERS_MAX	1024u
 #define FP_MAP_WORDS	(FP_WORKERS_MAX / 64)	/* words of a bitmap of workers */
@@ -444,6 +444,7 @@ struct fp_ctl {
 
 	FP_ALIGNED fp_a64 active[FP_SLOT_MAP];	/* slots that ever had a job; their holders set, workers read */
 	fp_a64 spin;			/* ns a worker looks on before it sleeps; host sets while they start */
+	fp_a32 cpus;			/* that the program may use, by affinity and quota; host sets, with spin */
 	fp_a32 crew;			/* workers wanted now: for those who share out work; host at create, then the nursery */
 	fp_a32 fences;			/* enum fp_fences; host at create, then who can't be registered: BOTH; all read */
 
@@ -455,6 +456,8 @@ struct fp_ctl {
 	FP_ALIGNED fp_a64 asleep[FP_MAP_WORDS];	/* to be woken: a worker sets its bit; whoever wakes it clears it, or it itself, or the nursery */
 
 	FP_ALIGNED fp_a64 nest_asleep[FP_MAP_WORDS];	/* the same inside an item that waits */
+
+	FP_ALIGNED fp_a32 cpu[FP_WORKERS_MAX];	/* where each worker is, plus one; 0 = not known; its own, the nursery a dead one's */
 
 	FP_ALIGNED fp_a32 nest_event;	/* futex of workers that sleep inside an item; raised by whoever wakes */
 

@@ -41,7 +41,9 @@
 #include "task/size.h"
 
 #define STRIDE_NS	4000
-#define STRIDE_MOST	64	/* items, since the next ones may be dearer */
+#define STRIDE_LEAST	64	/* items; more of them, since the next ones may be dearer, only ... */
+#define STRIDE_SHARE	32	/* ... as such a part of a chunk, which is short where others run out of work */
+#define STRIDE_MOST	1024
 #define SPLIT_RUN_NS	5000	/* a chunk is split no earlier ... */
 #define SLICE_NS	1000000	/* a chunk gives way to tasks after so long */
 #define SPLIT_LEFT_NS	3000	/* ... and not for less */
@@ -110,9 +112,10 @@ static uint64_t stride_of(const struct fp_claimer *c, const struct fp_chunk *chu
 
 	if (job->desc.timeout && !(job->desc.flags & FP_JOB_RANGE))
 		return 1;
-	if (!(job->desc.flags & FP_JOB_RANGE))
-		return c->cost ? fp_min(fp_max(STRIDE_NS * FP_COST_UNIT / c->cost, 1),
-					STRIDE_MOST) : 1;
+	if (!(job->desc.flags & FP_JOB_RANGE)) {
+		least = fp_min(fp_max(len / STRIDE_SHARE, STRIDE_LEAST), STRIDE_MOST);
+		return c->cost ? fp_min(fp_max(STRIDE_NS * FP_COST_UNIT / c->cost, 1), least) : 1;
+	}
 	batch = fp_load_rlx(&c->slot.regions[chunk->region].batch);
 	if (batch)
 		return batch;

@@ -62,7 +62,7 @@ COUNTED(int, futex_wait_exit, (fp_a32 *word, uint32_t expected, int64_t deadline
 COUNTED(int, futex_wake, (fp_a32 *word, int count), (word, count))
 COUNTED(int, yield, (void), ())
 COUNTED(int, membarrier, (int command), (command))
-COUNTED(int, move, (void), ())
+COUNTED(int, move, (int cpu), (cpu))
 COUNTED(int, kill, (pid_t pid, int sig), (pid, sig))
 COUNTED(int, wait, (idtype_t type, id_t id, siginfo_t *info, int options), (type, id, info, options))
 COUNTED(int, prctl, (int option, unsigned long arg), (option, arg))

@@ -462,14 +462,14 @@ START_TEST(moving_to_another_cpu)
 	count = CPU_COUNT(&before);
 	cpu = sched_getcpu();
 	if (count > 1) {
-		ck_assert_int_eq(fp_sys.move(), 0);
+		ck_assert_int_eq(fp_sys.move(-1), 0);
 		ck_assert_int_eq(sched_getaffinity(0, sizeof(after), &after), 0);
 		ck_assert(CPU_EQUAL(&before, &after));
 	}
 	CPU_ZERO(&after);
 	CPU_SET(cpu, &after);
 	ck_assert_int_eq(sched_setaffinity(0, sizeof(after), &after), 0);
-	ck_assert_int_eq(fp_sys.move(), -EINVAL);
+	ck_assert_int_eq(fp_sys.move(-1), -EINVAL);
 	ck_assert_int_eq(sched_getaffinity(0, sizeof(after), &after), 0);
 	ck_assert_int_eq(CPU_COUNT(&after), 1);
 	ck_assert_int_eq(sched_setaffinity(0, sizeof(before), &before), 0);
