@@ -443,8 +443,9 @@ enum {
  * out_size bytes; a size may be 0.  Arrays inside the segment are used in
  * place; others are copied in bulk, in pieces where they are large, so that
  * copying and running overlap, or where the arena is too small for all; what a
- * map that the pool's end cuts short had finished by then may be in out.  A failed item leaves its place in out undefined; places of other items
- * are filled all the same.  Any number of threads may map at once.
+ * map that the pool's end cuts short had finished by then may be in out.  A
+ * failed item leaves its place in out undefined; places of other items are
+ * filled all the same.  Any number of threads may map at once.
  *
  * Items may map as well, on forkpool_current().  Idle workers help; the item's
  * own worker runs such a map too, and while it waits it runs what descends from
