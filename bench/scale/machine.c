@@ -468,8 +468,15 @@ static int vm_membarrier(int command)
 	return has;
 }
 
-static int vm_move(void)
+/* Each thread has a CPU of its own. */
+static int vm_cpu(void)
 {
+	return (int)current;
+}
+
+static int vm_move(int cpu)
+{
+	(void)cpu;
 	return -EINVAL;
 }
 
@@ -496,6 +503,7 @@ static void kernel_setup(void)
 	fp_sys.futex_wake = vm_wake;
 	fp_sys.yield = vm_yield;
 	fp_sys.membarrier = vm_membarrier;
+	fp_sys.cpu = vm_cpu;
 	fp_sys.move = vm_move;
 	fp_sys.bind = vm_bind;
 	fp_sys.poll = vm_poll;
