@@ -19,7 +19,9 @@
  * I8 A page of slots belongs to a lane.  Those of a host's lane form one ring, in
  *    which its submitter is; from a worker's lane's place one comes to pages of
  *    that lane only (a ring that is being taken over need not close yet).
- * I9 No turn or visit is newer than the submitter's, or the one it is about to begin.
+ * I9 No turn or visit is newer than the submitter's, or the one it is about to begin;
+ *    but where who takes a worker's lane over died on the way, after it had put that
+ *    visit back and not yet the others.
  * I10 A task that runs is owned by a worker one of whose intents names it.
  *
  * Words change while it looks.  What one look finds wrong counts only if it is
@@ -39,6 +41,7 @@
 #include "os/sys.h"
 #include "shm/mend.h"
 #include "task/claim.h"
+#include "task/lane.h"
 
 #define LOOKS		40
 #define LOOK_PAUSE_NS	((int64_t)1000000)
@@ -330,6 +333,15 @@ static bool runner_sound(const struct fp_segment *seg, uint32_t number, uint64_t
 	return wrong(text, size, "task %u: no intent of worker %u names it", number, who);
 }
 
+/* I9, for a turn in, or the visit of, a page. */
+static bool too_new(const struct fp_segment *seg, uint32_t page, uint32_t visit, uint32_t newest)
+{
+	int32_t ahead = (int32_t)(visit - newest);
+	bool crew = fp_load_rlx(fp_segment_owner(seg, page)) > FP_HOST_LANES;
+
+	return ahead > 1 + (crew ? (int32_t)FP_LANE_LONG_AGO : 0);
+}
+
 static bool task_sound(const struct fp_segment *seg, uint32_t number, uint32_t newest, char *text,
 		       size_t size)
 {
@@ -337,7 +349,7 @@ static bool task_sound(const struct fp_segment *seg, uint32_t number, uint32_t n
 	/* CHECK-T2: as claimed; pairs with TASK-C1. */
 	uint64_t w = fp_load_sc(&t->word);
 
-	if ((int32_t)(fp_load_rlx(&t->turn) - newest) > 1)
+	if (too_new(seg, number / FP_PAGE_SLOTS, fp_load_rlx(&t->turn), newest))
 		return wrong(text, size, "task %u: turn %u, but its lane's visit is %u", number,
 			     fp_load_rlx(&t->turn), newest);
 	switch ((unsigned)fp_task_state(w)) {
@@ -390,7 +402,7 @@ static bool pages_sound(const struct fp_segment *seg, uint32_t lane, uint32_t *n
 			continue;
 		++*n;
 		visit = fp_load_rlx(&fp_segment_page(seg, page)->visit);
-		if ((int32_t)(visit - newest) > 1)
+		if (too_new(seg, page, visit, newest))
 			return wrong(text, size, "page %u: visit %u, but its lane's is %u", page, visit, newest);
 		for (i = 1; i < FP_PAGE_SLOTS; i++)
 			if (!task_sound(seg, page * FP_PAGE_SLOTS + i, newest, text, size))

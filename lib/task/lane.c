@@ -44,7 +44,6 @@
 #include "os/sys.h"
 
 #define SEEK_BACK	16u	/* pages where one may have come free again: there was no memory for it */
-#define LONG_AGO	(1u << 30)	/* visits */
 #define PASS_MOST	2u	/* full pages passed over before a new one is linked in */
 
 /* ---- Pages --------------------------------------------------------------------------- */
@@ -98,7 +97,7 @@ static uint32_t page_take(struct fp_producer *p)
 /* Long ago, as any cursor sees it: none takes the page for newer than its own, or for the next one. */
 static void age(const struct fp_producer *p, const struct fp_home *h)
 {
-	uint32_t past = p->visit - LONG_AGO, i;
+	uint32_t past = p->visit - FP_LANE_LONG_AGO, i;
 
 	/* First the visit: what is READY here does not look as if it had not been shown. */
 	fp_store_rlx(&fp_segment_page(p->seg, h->page)->visit, past);

@@ -5,6 +5,9 @@
 
 #include "shm/segment.h"
 
+/* So many visits back are put those of a lane that is taken over: behind where any cursor is. */
+#define FP_LANE_LONG_AGO	((uint32_t)1 << 30)
+
 /*
  * A page of slots as its submitter's process knows it.  Never freed while the pool
  * lives.  Bit i of a mask is slot i; the submitter's alone, but given_up.

@@ -289,6 +289,31 @@ START_TEST(task_pages)
 }
 END_TEST
 
+/* Who takes a worker's lane over may die at any of these steps. */
+START_TEST(lane_half_taken_over)
+{
+	struct fp_task_page *page;
+	uint32_t past, first, i;
+	struct tasks s;
+	fp_a32 *turn;
+
+	tasks_open(&s);
+	page = fp_segment_page(s.b.seg, s.child.home->page);
+	first = s.child.home->page * FP_PAGE_SLOTS;
+	past = s.crew.p.visit - FP_LANE_LONG_AGO;
+	expect_seen_half(&s, &page->visit, past - 2);
+	fp_store_rlx(&page->visit, past);
+	for (i = 1; i < FP_PAGE_SLOTS; i++) {
+		bare_check(&s.b);
+		turn = &fp_segment_task(s.b.seg, first + i)->turn;
+		expect_seen_half(&s, turn, s.crew.p.visit + 2);
+		fp_store_rlx(turn, past);
+	}
+	bare_check(&s.b);
+	tasks_close(&s);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("check");
@@ -301,5 +326,6 @@ int main(void)
 	tc = test_case(suite, "tasks");
 	tcase_add_test(tc, task_words);
 	tcase_add_test(tc, task_pages);
+	tcase_add_test(tc, lane_half_taken_over);
 	return test_main(suite);
 }
