@@ -170,8 +170,9 @@ void fp_wake_all(struct fp_ctl *ctl, uint32_t workers)
 {
 	uint32_t id;
 
+	/* As many as may wait, though one does: a semaphore whose post was lost is posted anew by that alone (os/lot.c, I3). */
 	for (id = 0; id < workers; id++)
-		raise_and_wake(&fp_ctl_worker(ctl, id)->event, 1);
+		raise_and_wake(&fp_ctl_worker(ctl, id)->event, INT_MAX);
 	raise_and_wake(&ctl->nest_event, INT_MAX);
 }
 

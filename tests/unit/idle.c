@@ -3,6 +3,7 @@
 #include "sync/idle.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <linux/membarrier.h>
 #include <pthread.h>
 #include <string.h>
@@ -25,6 +26,7 @@ static struct {
 	struct bare b;
 	struct fp_ctl *ctl;
 	unsigned woken[WORKERS], others;	/* calls for each worker's event; and for anything else */
+	int how_many;			/* wait there at most, as each call for a worker's says */
 	/* membarrier(2): what it says to the query, to others, and what it was asked. */
 	int has, ret, calls, asked[MOST_CALLS];
 	unsigned naps;
@@ -37,7 +39,7 @@ static int note_wake(fp_a32 *word, int count)
 	for (id = 0; id < WORKERS; id++)
 		if (word == &fp_ctl_worker(s.ctl, id)->event) {
 			s.woken[id]++;
-			ck_assert_int_eq(count, 1);
+			ck_assert_int_eq(count, s.how_many);
 			/* Raised before. */
 			ck_assert_uint_ne(fp_load_rlx(word), 0);
 			return 0;
@@ -68,6 +70,7 @@ static void begin(void)
 	bare_open(&s.b, WORKERS);
 	s.ctl = s.b.seg->ctl;
 	s.has = NEEDED;
+	s.how_many = 1;
 	fp_sys.futex_wake = note_wake;
 	fp_sys.membarrier = note_barrier;
 	fp_sys.poll = note_poll;
@@ -157,6 +160,8 @@ START_TEST(all_without_their_bits)
 	begin();
 	ticket = fp_park_prepare(s.ctl, 7);
 	fp_park_cancel(s.ctl, 7);
+	/* Else the one that was to be woken, but for a lost post, is left out. */
+	s.how_many = INT_MAX;
 	fp_wake_all(s.ctl, WORKERS);
 	ck_assert_uint_ne(fp_load_rlx(&fp_ctl_worker(s.ctl, 7)->event), ticket);
 	for (id = 0; id < WORKERS; id++)
