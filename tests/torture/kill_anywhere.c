@@ -617,8 +617,8 @@ static void walk(const struct path *p, int (*visit)(const struct path *p, unsign
 			continue;
 		}
 		shorts = (unsigned)n < k ? shorts + 1 : 0;
-		/* Where others meddle the path is shorter at times. */
-		if (shorts && (p->alone || k > (unsigned)len || shorts == SHORTS))
+		/* Where others meddle, or a life before has left something, the path is shorter at times. */
+		if (shorts && (k > (unsigned)len || shorts == SHORTS))
 			break;
 		k += stride;
 	}
