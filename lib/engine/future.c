@@ -6,7 +6,8 @@
  *
  * Invariants.
  * I1 A handle names a slot and a serial number; the future beside the slot knows
- *    the serial of the handle that is valid now.  Who swaps it to 0 has freed it.
+ *    the serial of the handle that is valid now.  It becomes 0 once, when the job
+ *    is freed: by a swap, or a store of the only one who may.
  * I2 Generation, places and sizes are the process's own knowledge; of the segment
  *    only the word and the result are read, and the word only says how it ended.
  * I3 A place is used again by the submitter alone: what others give up it finds in

@@ -40,7 +40,6 @@
 #define SLOTS_LEFT	(FP_SLOTS / 2)		/* to others */
 #define STARVED_PART	4	/* of the time, and pieces grow ... */
 #define GROWTH		2
-#define SPIN_ROUNDS	16	/* looks between two looks at the clock */
 
 #define EACH_BUSY(i, w) \
 	(uint32_t left_ = (w)->busy, i; left_ && (i = (uint32_t)__builtin_ctz(left_), true); left_ &= left_ - 1)
@@ -244,7 +243,7 @@ static bool spin_for_any(const struct fp_window *w, int64_t spin)
 		return any_ended(w);
 	until = fp_deadline(spin);
 	do {
-		for (i = 0; i < SPIN_ROUNDS; i++) {
+		for (i = 0; i < FP_SPIN_LOOKS; i++) {
 			if (any_ended(w))
 				return true;
 			fp_pause();

@@ -6,7 +6,7 @@
  * Usage.  By the worker, in its first frame.
  *
  * Invariants.
- * I1 While a lane has tasks it is served on, but for no longer than about SLICE_NS
+ * I1 While a lane has tasks it is served on, but for no longer than about FP_SLICE_NS
  *    at once; the clock is asked every so many tasks, fewer the dearer they are.
  * I2 Behind a chunk of a map lanes are looked at first, behind a slice of a lane maps.
  * I3 Each STARVED-th search begins with the lowest priority.
@@ -24,7 +24,6 @@
 #include "os/sys.h"
 #include "task/limit.h"
 
-#define SLICE_NS	((int64_t)1000000)
 #define STARVED		16u
 #define ASK_MOST	1024u	/* tasks between two looks at the clock */
 
@@ -156,12 +155,12 @@ static bool stays(struct fp_self *self)
 	}
 	took = now - self->asked_at;
 	self->asked_at = now;
-	if (took < SLICE_NS / 4 && self->ask_every < ASK_MOST)
+	if (took < FP_SLICE_NS / 4 && self->ask_every < ASK_MOST)
 		self->ask_every *= 2;
-	else if (took > SLICE_NS / 2)
+	else if (took > FP_SLICE_NS / 2)
 		self->ask_every = 1 + self->ask_every / 4;
 	self->ask_left = self->ask_every;
-	return now - self->slice_from < SLICE_NS;
+	return now - self->slice_from < FP_SLICE_NS;
 }
 
 /* ---- Both ------------------------------------------------------------------------------ */

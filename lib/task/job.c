@@ -33,7 +33,6 @@
 
 #define ITEMS_PER_TOP	32	/* fewer items do not get a region of their own */
 #define LEAST_WORDS	8	/* of a top region, unless the items are very many */
-#define SPIN_ROUNDS	16	/* looks between two looks at the clock */
 
 uint64_t fp_job_max(const struct fp_geometry *geo)
 {
@@ -161,7 +160,7 @@ static bool spin_for(struct fp_job *job, uint64_t w, int64_t spin)
 	int i;
 
 	do {
-		for (i = 0; i < SPIN_ROUNDS; i++) {
+		for (i = 0; i < FP_SPIN_LOOKS; i++) {
 			if (fp_load_rlx(&job->word) != w)
 				return true;
 			fp_pause();

@@ -8,6 +8,9 @@
 #include "os/sys.h"
 #include "shm/segment.h"
 
+/* So often who spins looks at what he waits for, between two looks at the clock. */
+#define FP_SPIN_LOOKS	16
+
 /* The most items of one job. */
 uint64_t fp_job_max(const struct fp_geometry *geo);
 

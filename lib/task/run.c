@@ -45,7 +45,6 @@
 #define STRIDE_SHARE	32	/* ... as such a part of a chunk, which is short where others run out of work */
 #define STRIDE_MOST	1024
 #define SPLIT_RUN_NS	5000	/* a chunk is split no earlier ... */
-#define SLICE_NS	1000000	/* a chunk gives way to tasks after so long */
 #define SPLIT_LEFT_NS	3000	/* ... and not for less */
 #define RANGE_PARTS	4	/* calls for one chunk of a range, so that it can be split */
 #define RANGE_LEAST_NS	2000	/* but none shorter than this */
@@ -148,13 +147,13 @@ static bool takes_long(const struct fp_runner *r, const struct fp_chunk *chunk)
 {
 	uint64_t len = chunk->end - chunk->begin, cost = r->claimer.cost;
 
-	return r->tasks_wait && len > 1 && (!cost || len > SLICE_NS * FP_COST_UNIT / cost);
+	return r->tasks_wait && len > 1 && (!cost || len > FP_SLICE_NS * FP_COST_UNIT / cost);
 }
 
 /* Has it had its slice, while a task waits? */
 static bool gives_way(const struct fp_runner *r)
 {
-	return fp_sys.clock() - r->now > SLICE_NS && r->tasks_wait(r->ctx);
+	return fp_sys.clock() - r->now > FP_SLICE_NS && r->tasks_wait(r->ctx);
 }
 
 /* Is the rest of this chunk better given back at i? */

@@ -7,6 +7,9 @@
 
 #include "task/claim.h"
 
+/* A chunk gives way to tasks, and tasks to chunks, after so long. */
+#define FP_SLICE_NS	((int64_t)1000000)
+
 struct fp_runner {
 	struct fp_claimer claimer;
 	struct fp_worker *me;
