@@ -442,7 +442,9 @@ static void ask_to_end(struct forkpool *pool, enum fp_stop how)
 		/* POOL-T2: such a slot may be touched; pairs with POOL-T1. */
 		if (fp_load_acq(&pool->host_slots[i].taken))
 			fp_job_abandon(&pool->crew.seg, i);
-	fp_wake_all(ctl, pool->crew.seg.geo.workers);
+	/* A nursery knows who lives, and wakes them once more. */
+	fp_wake_all(ctl, pool->mode == FORKPOOL_PROCESSES ? fp_segment_crew(&pool->crew.seg)
+							   : pool->crew.seg.geo.workers);
 	if (pool->mode == FORKPOOL_PROCESSES && pool->spawn.control >= 0)
 		fp_spawn_command(&pool->spawn, how == FP_STOP_NOW ? FP_CMD_STOP : FP_CMD_LEAVE);
 }

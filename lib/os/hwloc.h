@@ -14,8 +14,8 @@ struct fp_place {
 
 /*
  * Fills in package, die and core of these CPUs.  0, or an error, and then nothing
- * is of use: there is no hwloc in this build (-ENOSYS), or it does not know one
- * of them.
+ * is of use: this build does not ask hwloc, or there is none on this machine (-ENOSYS),
+ * or it does not know one of them.
  */
 int fp_hwloc_places(struct fp_place *places, size_t n);
 

@@ -8,6 +8,7 @@
  */
 #include "os/sys.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -15,6 +16,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -25,6 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "config.h"
 #include "base/bits.h"
 #include "os/raw.h"
 #include "os/wait.h"
@@ -485,6 +488,49 @@ static int sys_children(pid_t *list, int room)
 	return n;
 }
 
+/* ---- Libraries ------------------------------------------------------------ */
+
+#ifdef HAVE_HWLOC
+
+/*
+ * Not for a program without a loader: with the library a second libc would come.
+ * Never unloaded: a library that this one brings along may have left a destructor
+ * for the ends of threads.
+ */
+static int sys_load(void **ret, const char *name)
+{
+	int saved = errno;
+	void *library = NULL;
+
+	if (getauxval(AT_BASE))
+		library = dlopen(name, RTLD_LAZY | RTLD_LOCAL | RTLD_NODELETE);
+	errno = saved;
+	if (!library)
+		return -ENOENT;
+	*ret = library;
+	return 0;
+}
+
+static int sys_symbol(void **ret, void *library, const char *name)
+{
+	int saved = errno;
+	void *symbol = dlsym(library, name);
+
+	errno = saved;
+	if (!symbol)
+		return -ENOENT;
+	*ret = symbol;
+	return 0;
+}
+
+#else
+
+/* Who links statically need not hear of dlopen() then. */
+#define sys_load	NULL
+#define sys_symbol	NULL
+
+#endif
+
 /* ---- The table ------------------------------------------------------------ */
 
 #define REAL_CALLS {					\
@@ -541,6 +587,8 @@ static int sys_children(pid_t *list, int room)
 	.default_signals = sys_default_signals,		\
 	.setpgid = sys_setpgid,				\
 	.children = sys_children,			\
+	.load = sys_load,				\
+	.symbol = sys_symbol,				\
 }
 
 struct fp_sys fp_sys = REAL_CALLS;

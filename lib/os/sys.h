@@ -110,6 +110,10 @@ struct fp_sys {
 	int (*default_signals)(void);				/* the default action for each */
 	int (*setpgid)(void);					/* a process group of its own */
 	int (*children)(pid_t *list, int room);			/* of the calling thread; how many were stored; -ENOENT = not told */
+
+	/* Libraries that one can do without (HAVE_HWLOC): -ENOENT = not there.  They stay loaded. */
+	int (*load)(void **ret, const char *name);
+	int (*symbol)(void **ret, void *library, const char *name);
 };
 
 extern struct fp_sys fp_sys;

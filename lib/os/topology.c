@@ -5,7 +5,7 @@
  * Compact: neighbours first, the threads of one core, then the cores of one die
  * and one package.  Spread: one thread of a core in each package in turn, as
  * long as there are cores that have none, then the second threads, and so on.
- * What lies where hwloc knows, in builds that have it; else the kernel tells.  What
+ * What lies where hwloc knows, where there is one; else the kernel tells.  What
  * neither tells is taken as if each CPU were a core of its own in one package.
  *
  * Reference: the kernel's text on cputopology, /sys/devices/system/cpu.

@@ -169,6 +169,16 @@ static void kill_workers(struct nursery *n)
 			fp_sys.kill(n->children[id].pid, SIGKILL);
 }
 
+/* All that may sleep: where no worker lives, nobody does. */
+static void wake_all(struct nursery *n)
+{
+	uint32_t end = n->crew->seg.geo.workers;
+
+	while (end && n->children[end - 1].state != CHILD_ALIVE)
+		end--;
+	fp_wake_all(n->ctl, end);
+}
+
 static bool is_worker(struct nursery *n, pid_t pid)
 {
 	uint32_t id;
@@ -401,7 +411,7 @@ static void settle(struct nursery *n, uint32_t id)
 	if (r == FP_RECOVERED_LATER) {
 		/* Work may have been left to it, or a wake-up been spent on it, before it died; or a frame was settled. */
 		if (child->state == CHILD_NONE || fp_segment_depth(&n->crew->seg, id) < depth)
-			fp_wake_all(n->ctl, n->crew->seg.geo.workers);
+			wake_all(n);
 		if (child->charge.outcome != FORKPOOL_ITEM_OK)
 			kill_its_jobs(n, id);
 		child->state = CHILD_UNSETTLED;
@@ -418,7 +428,7 @@ static void settle(struct nursery *n, uint32_t id)
 		bad_death(n, child);
 	fp_store_rlx(&fp_segment_worker(&n->crew->seg, id)->base.intent, FP_INTENT_NONE);
 	fp_lanes_room_again(&n->crew->seg);
-	fp_wake_all(n->ctl, n->crew->seg.geo.workers);
+	wake_all(n);
 }
 
 static void worker_ended(struct nursery *n, uint32_t id, const siginfo_t *info)
@@ -474,7 +484,7 @@ static void worker_stopped(struct nursery *n, uint32_t id)
 	fp_due_repeat(&n->crew->seg);
 	fp_lanes_room_again(&n->crew->seg);
 	fp_idle_stopped(n->ctl, id);
-	fp_wake_all(n->ctl, n->crew->seg.geo.workers);
+	wake_all(n);
 }
 
 static void report(struct nursery *n, const siginfo_t *info)
@@ -524,7 +534,7 @@ static void leave(struct nursery *n, bool now)
 
 	n->leaving = true;
 	fp_staff_close(&n->staff);
-	fp_wake_all(n->ctl, n->crew->seg.geo.workers);
+	wake_all(n);
 	if (!now)
 		return;
 	n->kill_at = fp_sys.clock() + LEAVE_GRACE;

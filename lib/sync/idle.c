@@ -23,7 +23,8 @@
  *    sleeps on with his bit cleared.
  * I3 A wake-up can die with its receiver, and with its sender between the bit and
  *    the event.  So the nursery calls fp_wake_all() after every exit and every stop
- *    that it sees, which raises every event: no bit proves anything there.
+ *    that it sees, which raises every event of those that live: no bit proves
+ *    anything there.
  * I4 Who is stopped would be woken in vain, and looked for by nobody, so the
  *    nursery takes its bits away, `hungry` first (fp_idle_stopped()).
  * I5 A looker has its bit in `hungry` and not in `asleep`: it spins, or was woken

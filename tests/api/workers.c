@@ -5,7 +5,9 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 
 #include "api/api.h"
@@ -107,6 +109,26 @@ START_TEST(bound_within_the_mask)
 	ck_assert_int_eq(sched_setaffinity(0, sizeof(one), &one), 0);
 	check_pin(FORKPOOL_PIN_SPREAD, test_processes() ? FORKPOOL_PROCESSES : FORKPOOL_THREADS);
 	ck_assert_int_eq(sched_setaffinity(0, sizeof(own), &own), 0);
+}
+END_TEST
+
+/* Who does not ask for bound workers does not carry what tells where CPUs lie. */
+START_TEST(not_bound_without_hwloc)
+{
+	FORKPOOL_OPTS(opts, .workers = 1, .arena_size = 1 << 20);
+	struct forkpool *pool;
+	char line[4096];
+	int found = 0;
+	FILE *maps;
+
+	ck_assert_int_eq(forkpool_create(&pool, &opts), 0);
+	maps = fopen("/proc/self/maps", "re");
+	ck_assert_ptr_nonnull(maps);
+	while (fgets(line, sizeof(line), maps))
+		found += strstr(line, "/libhwloc") != NULL;
+	fclose(maps);
+	ck_assert_int_eq(found, 0);
+	forkpool_destroy(pool);
 }
 END_TEST
 
@@ -306,8 +328,11 @@ END_TEST
 int main(void)
 {
 	Suite *suite = suite_create("workers");
-	TCase *tc = test_case(suite, "pin");
+	/* First: what is loaded stays. */
+	TCase *tc = test_case(suite, "lean");
 
+	tcase_add_test(tc, not_bound_without_hwloc);
+	tc = test_case(suite, "pin");
 	tcase_add_checked_fixture(tc, board_open, board_close);
 	tcase_add_loop_test(tc, bound_to_one_cpu_each, 0, 6);
 	tcase_add_test(tc, bound_within_the_mask);

@@ -3,7 +3,8 @@
 #
 # installcheck.sh DESTDIR LIBDIR INCLUDEDIR: a program outside the tree is
 # compiled, linked through pkg-config with what `make install` left, and run:
-# with the shared library and with the static one, where each was installed.
+# with the shared library and with the static one, where each was installed, and
+# linked statically as a whole, where the other libraries can be.
 destdir=$1 libdir=$2 includedir=$3
 CC=${CC:-cc} PKG_CONFIG=${PKG_CONFIG:-pkg-config}
 dir=$(mktemp -d) || exit 99
@@ -33,7 +34,7 @@ int main(void)
 {
 	int in[4] = { 1, 2, 3, 4 }, out[4] = { 0 };
 	struct forkpool *pool;
-	FORKPOOL_OPTS(opts, .workers = 2);
+	FORKPOOL_OPTS(opts, .workers = 2, .pin = FORKPOOL_PIN_COMPACT);
 	int err = forkpool_create(&pool, &opts);
 
 	if (!err) {
@@ -72,14 +73,16 @@ libs=$($PKG_CONFIG --libs forkpool) || die "pkg-config does not know forkpool"
 [ ! -e "$destdir$libdir/libforkpool.so" ] || try shared $libs
 if [ -e "$destdir$libdir/libforkpool.a" ]; then
 	libs=$($PKG_CONFIG --libs --static forkpool) || die "pkg-config --static failed"
-	# Of the libraries that it needs, hwloc asks for more than its package brings.
+	# shellcheck disable=SC2046,SC2086
+	try static $(echo "$libs" | sed 's/-lforkpool/-l:libforkpool.a/')
 	echo 'int main(void) { return 0; }' >"$dir/empty.c"
 	# shellcheck disable=SC2001,SC2046,SC2086
-	if $CC $CFLAGS -o "$dir/empty" "$dir/empty.c" \
+	if $CC $CFLAGS -static -o "$dir/empty" "$dir/empty.c" \
 		$(echo "$libs" | sed 's/-lforkpool//') $LDFLAGS 2>"$dir/missing"; then
-		try static $(echo "$libs" | sed 's/-lforkpool/-l:libforkpool.a/')
+		# shellcheck disable=SC2086
+		try whole -static $libs
 	else
-		echo "installcheck: no static program, for want of other libraries:"
+		echo "installcheck: no program that is static as a whole, for want of other libraries:"
 		cat "$dir/missing"
 	fi
 fi

@@ -10,6 +10,8 @@
 
 #include "config.h"
 #include "os/cpus.h"
+#include "os/hwloc.h"
+#include "os/sys.h"
 #include "test.h"
 #include "tree.h"
 
@@ -224,6 +226,74 @@ START_TEST(hwloc_knows_caches)
 }
 END_TEST
 
+/* What there is of hwloc: doubles of the entries that load it. */
+
+static const char *missing;	/* the function that its library lacks */
+
+static int load_nothing(void **ret, const char *name)
+{
+	(void)ret;
+	(void)name;
+	return -ENOENT;
+}
+
+static int symbol_but_one(void **ret, void *library, const char *name)
+{
+	return strcmp(name, missing) ? fp_sys_real.symbol(ret, library, name) : -ENOENT;
+}
+
+static unsigned version_3(void)
+{
+	return 0x30000;
+}
+
+static int symbol_of_version_3(void **ret, void *library, const char *name)
+{
+	if (strcmp(name, "hwloc_get_api_version"))
+		return fp_sys_real.symbol(ret, library, name);
+	*ret = (void *)version_3;
+	return 0;
+}
+
+/* The kernel is asked, and hwloc again as soon as there is one. */
+static void expect_kernel(const unsigned *kernel, const unsigned *hwloc)
+{
+	struct fp_place place = { .cpu = 0 };
+
+	ck_assert_int_eq(fp_hwloc_places(&place, 1), -ENOSYS);
+	expect_of("", false, NULL, 4, kernel);
+	fp_sys = fp_sys_real;
+	expect_of("", false, NULL, 4, hwloc);
+}
+
+/* On a machine that hwloc has in another order than the kernel. */
+START_TEST(hwloc_is_not_there)
+{
+	static const char *const functions[] = {
+		"hwloc_get_api_version", "hwloc_topology_init", "hwloc_get_obj_by_depth",
+	};
+	static const unsigned in_turn[] = { 0, 2, 1, 3 }, in_row[] = { 0, 1, 2, 3 };
+	unsigned kernel[] = { 0, 1, 2, 3 };
+	const unsigned *hwloc;
+	size_t i;
+
+	ck_assert_int_eq(fp_topology_order("/", false, kernel, 4), 0);
+	hwloc = memcmp(kernel, in_turn, sizeof(kernel)) ? in_turn : in_row;
+	setenv("HWLOC_SYNTHETIC", hwloc == in_turn ? "package:1 l3:2 core:2 pu:1(indexes=0,2,1,3)"
+						   : "package:1 l3:2 core:2 pu:1", 1);
+	fp_sys.load = load_nothing;
+	expect_kernel(kernel, hwloc);
+	fp_sys.symbol = symbol_of_version_3;
+	expect_kernel(kernel, hwloc);
+	for (i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {
+		missing = functions[i];
+		fp_sys.symbol = symbol_but_one;
+		expect_kernel(kernel, hwloc);
+	}
+	unsetenv("HWLOC_SYNTHETIC");
+}
+END_TEST
+
 /* CPUs that it does not know, or a machine that it can't make out: the kernel is asked. */
 START_TEST(hwloc_does_not_know)
 {
@@ -257,6 +327,7 @@ int main(void)
 			    2 * (int)(sizeof(machines) / sizeof(machines[0])));
 	tcase_add_test(tc, hwloc_knows_caches);
 	tcase_add_test(tc, hwloc_does_not_know);
+	tcase_add_test(tc, hwloc_is_not_there);
 #endif
 
 	tc = test_case(suite, "machine");
