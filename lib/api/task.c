@@ -124,7 +124,7 @@ static __attribute__((noinline)) int submit_one(struct forkpool *pool, forkpool_
 		.in_size = in_size,
 		.out_size = out_size,
 		.count = 1,
-		.prio = 1,
+		.prio = FP_PRIO_NORMAL,
 	};
 	int64_t n = submit(pool, &s, opts, ret);
 
@@ -152,7 +152,7 @@ int forkpool_submit_many(struct forkpool *pool, forkpool_fn *fn, const void *in,
 		.in_size = in_size,
 		.out_size = out_size,
 		.count = count,
-		.prio = 1,
+		.prio = FP_PRIO_NORMAL,
 	};
 
 	enum fp_caller caller;

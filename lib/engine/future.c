@@ -37,6 +37,7 @@
 #include "engine/memory.h"
 #include "engine/submit.h"
 #include "os/sys.h"
+#include "sync/idle.h"
 #include "task/job.h"
 #include "task/take.h"
 
@@ -126,20 +127,21 @@ static bool look_on(const struct fp_ref *r, uint32_t gap)
 
 static bool spin_for(const struct fp_ref *r, int64_t spin)
 {
+	const struct fp_segment *seg = &r->pool->crew.seg;
 	uint32_t gap = gap_of(r);
 	int64_t until;
 
 	if (look_on(r, gap))
 		return true;
-	if (spin <= 0)
+	if (!fp_idle_may_spin(seg->ctl, seg->geo.workers, spin))
 		return false;
-	until = fp_deadline(spin);
+	until = fp_deadline(spin < 0 ? -spin : spin);
 	do {
 		if (look_on(r, gap))
 			return true;
 		/* The worker we wait for may have been put on this very CPU. */
 		fp_sys.yield();
-	} while (fp_sys.clock() < until);
+	} while (fp_sys.clock() < until && fp_idle_may_spin(seg->ctl, seg->geo.workers, spin));
 	return false;
 }
 

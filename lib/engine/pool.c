@@ -48,8 +48,8 @@
 #include "task/due.h"
 #include "task/job.h"
 
-#define WORKER_SPIN_NS	50000
-#define WAITER_SPIN_NS	150000
+#define WORKER_SPIN_NS	((int64_t)50000)
+#define WAITER_SPIN_NS	((int64_t)150000)
 #define PATIENCE_NS	((int64_t)2000000000)	/* with a nursery that does not end by itself */
 #define GRACE_NS	2000000
 #define QUEUE_DEPTH	4096u
@@ -246,7 +246,8 @@ static int init_locks(struct forkpool *pool)
 
 /*
  * Spinning is for those who have a CPU to themselves; others would only be in
- * the way.  Asked while the workers start, since the quota takes a dozen files
+ * the way.  Where there are no more CPUs than workers that depends on how many of
+ * those are awake (fp_idle_may_spin()).  Asked while the workers start, since the quota takes a dozen files
  * to find out.
  */
 void fp_pool_set_spin(struct forkpool *pool, uint32_t workers)
@@ -255,14 +256,15 @@ void fp_pool_set_spin(struct forkpool *pool, uint32_t workers)
 	int64_t wish = pool->worker_spin;
 	bool free;
 
-	if (workers < cpus)
-		cpus = fp_cpus_quota("", cpus);
+	cpus = fp_cpus_quota("", cpus);
 	fp_store_rlx(&pool->crew.seg.ctl->cpus, cpus);
 	free = workers < cpus;
-	fp_store_rlx(&pool->spin, free ? WAITER_SPIN_NS : 0);
+	fp_store_rlx(&pool->spin, (uint64_t)(free ? WAITER_SPIN_NS : -WAITER_SPIN_NS));
 	if (!wish)
-		wish = free ? WORKER_SPIN_NS : 0;
-	fp_store_rlx(&pool->crew.seg.ctl->spin, (uint64_t)(wish > 0 ? wish : 0));
+		wish = free ? WORKER_SPIN_NS : -WORKER_SPIN_NS;
+	else if (wish < 0)
+		wish = 0;
+	fp_store_rlx(&pool->crew.seg.ctl->spin, (uint64_t)wish);
 }
 
 /* A default is made smaller where there is less address space (RLIMIT_AS); a wish is not. */

@@ -65,7 +65,7 @@ struct forkpool {
 	int mode;
 	uint64_t *token;		/* a page of its own that reads 0 in forked children */
 	struct fp_arena *arena;
-	fp_a64 spin;			/* ns a waiting thread looks on before it sleeps */
+	fp_a64 spin;			/* ns a waiting thread looks on before it sleeps, as int64_t; fp_idle_may_spin() */
 	int64_t worker_spin;		/* the user's wish for workers */
 	unsigned *cpus;			/* what crew.cpus points to */
 	int *keep;			/* and crew.keep */

@@ -16,7 +16,7 @@
  *
  * Ordering pairs.  PLACE-C1/PLACE-C2.
  *
- * Progress.  Two system calls more after a sleep, and that once in STAY_NS.
+ * Progress.  Two system calls more after a sleep, and that once in SETTLE_STAY_NS.
  *
  * If the owner dies.  The nursery forgets where it was.
  */
@@ -24,7 +24,7 @@
 
 #include "os/sys.h"
 
-#define STAY_NS	((int64_t)10000000)	/* between two moves of a worker */
+#define SETTLE_STAY_NS	((int64_t)10000000)	/* no other move of this worker before that; place.h */
 #define NOWHERE	0u
 
 static void say(struct fp_ctl *ctl, uint32_t id, uint32_t cpu)
@@ -95,7 +95,7 @@ void fp_place_settle(struct fp_self *self)
 	if (workers < 2 || workers > fp_load_rlx(&ctl->cpus) || self->runner.now < self->stay_until ||
 	    !without_taken(self, (uint32_t)cpu, NULL))
 		return;
-	self->stay_until = self->runner.now + STAY_NS;
+	self->stay_until = self->runner.now + SETTLE_STAY_NS;
 	move_to_free(self, (uint32_t)cpu);
 }
 

@@ -45,7 +45,7 @@
 
 #define CROWDED_NS	1500	/* a yield that took longer let somebody else run */
 #define CROWDED_TIMES	8	/* in a row, and the worker moves to another CPU ... */
-#define STAY_NS		((int64_t)1000000)	/* ... but not again before that */
+#define SPIN_STAY_NS	((int64_t)1000000)	/* ... but not again before that; proc/place.h */
 #define SPREAD		2654435761u	/* makes neighbours differ in all bits */
 #define SPIN_LOOKS	8	/* fruitless looks before a worker says that it is hungry, or lets others run */
 
@@ -93,18 +93,19 @@ static void note_yield(struct fp_self *self, int64_t took, int64_t now)
 	if (self->crowded < CROWDED_TIMES || now < self->stay_until)
 		return;
 	self->crowded = 0;
-	self->stay_until = now + STAY_NS;
+	self->stay_until = now + SPIN_STAY_NS;
 	fp_sys.move(-1);
 }
 
 static bool spin_for_work(struct fp_self *self, struct fp_found *found)
 {
-	int64_t spin = (int64_t)fp_load_rlx(&self->crew->seg.ctl->spin);
+	const struct fp_segment *seg = &self->crew->seg;
+	int64_t spin = (int64_t)fp_load_rlx(&seg->ctl->spin);
 	int64_t until, before, now;
 
-	if (spin <= 0)
+	if (!fp_idle_may_spin(seg->ctl, seg->geo.workers, spin))
 		return false;
-	until = fp_deadline(spin);
+	until = fp_deadline(spin < 0 ? -spin : spin);
 	do {
 		if (look_for_work(self, found))
 			return true;
@@ -112,7 +113,7 @@ static bool spin_for_work(struct fp_self *self, struct fp_found *found)
 		fp_sys.yield();
 		now = fp_sys.clock();
 		note_yield(self, now - before, now);
-	} while (!is_over(self) && now < until);
+	} while (!is_over(self) && now < until && fp_idle_may_spin(seg->ctl, seg->geo.workers, spin));
 	return false;
 }
 
@@ -131,6 +132,8 @@ static bool park_or_find(struct fp_self *self, struct fp_found *found)
 		fp_park(ctl, self->id, ticket);
 		fp_stat_add(&self->shared->stats.wakeups, 1);
 		self->slept = true;
+		/* Whoever woke us has published before; the fence of another way to sleep would come before the task. */
+		return fp_serve_find(self, found);
 	}
 	return false;
 }
@@ -152,7 +155,8 @@ static bool await_work(struct fp_self *self, struct fp_found *found)
 	struct fp_ctl *ctl = self->crew->seg.ctl;
 	bool any = false, turned = false;
 
-	if (look_for_work(self, found))
+	/* While others sleep it says at once that it looks, or whoever submits wakes one of them for each task. */
+	if (!fp_asleep_any(ctl, self->crew->seg.geo.workers) && look_for_work(self, found))
 		return true;
 	self->runner.now = 0;
 	while (!any && !is_over(self)) {

@@ -443,7 +443,7 @@ struct fp_ctl {
 	uint64_t arena_off, arena_size;
 
 	FP_ALIGNED fp_a64 active[FP_SLOT_MAP];	/* slots that ever had a job; their holders set, workers read */
-	fp_a64 spin;			/* ns a worker looks on before it sleeps; host sets while they start */
+	fp_a64 spin;			/* ns a worker looks on before it sleeps, as int64_t; fp_idle_may_spin(); host sets while they start */
 	fp_a32 cpus;			/* that the program may use, by affinity and quota; host sets, with spin */
 	fp_a32 crew;			/* workers wanted now: for those who share out work; host at create, then the nursery */
 	fp_a32 fences;			/* enum fp_fences; host at create, then who can't be registered: BOTH; all read */

@@ -126,6 +126,21 @@ static uint64_t valid(uint32_t word, uint32_t workers)
 	return workers - word * 64 >= 64 ? ~(uint64_t)0 : bit(workers) - 1;
 }
 
+bool fp_idle_may_spin(struct fp_ctl *ctl, uint32_t workers, int64_t spin)
+{
+	uint32_t i;
+	uint64_t free;
+
+	if (spin >= 0)
+		return spin > 0;
+	free = fp_load_rlx(&ctl->cpus);
+	for (i = 0; i < (workers + 63) / 64; i++)
+		free += (uint64_t)__builtin_popcountll((fp_load_rlx(&ctl->asleep[i]) |
+							fp_load_rlx(&ctl->nest_asleep[i])) &
+						       valid(i, workers));
+	return free > fp_load_rlx(&ctl->crew);
+}
+
 uint32_t fp_idle_lookers(struct fp_ctl *ctl, uint32_t workers)
 {
 	uint32_t n = 0, i;

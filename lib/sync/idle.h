@@ -35,6 +35,13 @@ static inline bool fp_asleep_any(struct fp_ctl *ctl, uint32_t workers)
 	return fp_map_any(ctl->asleep, workers);
 }
 
+/*
+ * May one who has nothing to do look on, so many ns as `spin` says?  Not where it is 0, and
+ * where it is negative only while fewer workers are awake than there are CPUs: else it
+ * would be in the way of one that works.  A hint.
+ */
+bool fp_idle_may_spin(struct fp_ctl *ctl, uint32_t workers, int64_t spin);
+
 /* How many workers look for work now, or have been woken to do so. */
 uint32_t fp_idle_lookers(struct fp_ctl *ctl, uint32_t workers);
 

@@ -214,6 +214,42 @@ START_TEST(who_looks)
 }
 END_TEST
 
+/* Where all workers are awake, or as many as there are CPUs, one that has nothing to do is in the way. */
+START_TEST(who_may_spin)
+{
+	begin();
+	fp_store_rlx(&s.ctl->crew, 3);
+	fp_store_rlx(&s.ctl->cpus, 2);
+	ck_assert(!fp_idle_may_spin(s.ctl, WORKERS, 0));
+	ck_assert(fp_idle_may_spin(s.ctl, WORKERS, 1));
+	ck_assert(fp_idle_may_spin(s.ctl, WORKERS, INT64_MAX));
+	ck_assert(!fp_idle_may_spin(s.ctl, WORKERS, -1));
+	fp_park_prepare(s.ctl, 0);
+	ck_assert(!fp_idle_may_spin(s.ctl, WORKERS, -1));
+	fp_nest_park_prepare(s.ctl, 2);
+	ck_assert(fp_idle_may_spin(s.ctl, WORKERS, -1));
+	ck_assert(!fp_idle_may_spin(s.ctl, WORKERS, 0));
+	/* Woken. */
+	fp_wake_workers(s.ctl, WORKERS, 1);
+	ck_assert(!fp_idle_may_spin(s.ctl, WORKERS, -1));
+	/* In the last word, and bits of workers that there are not. */
+	fp_store_rlx(&s.ctl->crew, WORKERS);
+	fp_store_rlx(&s.ctl->cpus, WORKERS - 1);
+	ck_assert(!fp_idle_may_spin(s.ctl, WORKERS, -1));
+	fp_nest_park_prepare(s.ctl, WORKERS - 1);
+	ck_assert(fp_idle_may_spin(s.ctl, WORKERS, -1));
+	fp_nest_park_cancel(s.ctl, WORKERS - 1);
+	fp_nest_park_cancel(s.ctl, 2);
+	fp_store_rlx(&s.ctl->asleep[WORKERS / 64], (uint64_t)-1 << WORKERS % 64);
+	ck_assert(!fp_idle_may_spin(s.ctl, WORKERS, -1));
+	fp_store_rlx(&s.ctl->asleep[WORKERS / 64], 0);
+	/* More CPUs than workers. */
+	fp_store_rlx(&s.ctl->cpus, WORKERS + 1);
+	ck_assert(fp_idle_may_spin(s.ctl, WORKERS, -1));
+	end();
+}
+END_TEST
+
 /* A look that claims nothing. */
 START_TEST(is_there_more)
 {
@@ -431,6 +467,7 @@ int main(void)
 	tcase_add_test(tc, all_without_their_bits);
 	tcase_add_test(tc, nobody_is_meant);
 	tcase_add_test(tc, who_looks);
+	tcase_add_test(tc, who_may_spin);
 	tcase_add_test(tc, is_there_more);
 
 	tc = test_case(suite, "fence");
