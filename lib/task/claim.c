@@ -44,7 +44,8 @@
  * JOB-D2 (completion).
  *
  * Progress.  A claim is lock-free: a failed swap means somebody claimed.  The
- * walk is wait-free in the length of the logs.  Nobody waits for a peer.
+ * walk is wait-free in the length of the logs.  Nobody waits for a peer; who has lost
+ * swaps pauses before the next.
  *
  * If the owner dies.  See doc/design/death.md; model: tests/models/claimlog.pml.
  *
@@ -60,6 +61,8 @@
 #include "shm/stats.h"
 #include "task/due.h"
 #include "task/size.h"
+
+#define BACK_OFF_MOST	10u	/* doublings of a pause: some 25 us, half of what a chunk takes */
 
 /* ---- Words ----------------------------------------------------------------------- */
 
@@ -445,6 +448,18 @@ static int try_swap(struct fp_claimer *c, const struct view *v, uint32_t index,
 	return -1;
 }
 
+/*
+ * After a lost swap.  Each loser's next try takes the line away from whoever is about to
+ * win, so that with many of them a claim takes as long as all their tries together.
+ */
+static void back_off(const struct fp_claimer *c)
+{
+	uint32_t n = (uint32_t)1 << fp_min(c->failed, BACK_OFF_MOST);
+
+	for (; n; n--)
+		fp_pause();
+}
+
 static bool claim_in(struct fp_claimer *c, uint32_t id, bool home,
 		     struct fp_chunk *chunk)
 {
@@ -464,11 +479,12 @@ static bool claim_in(struct fp_claimer *c, uint32_t id, bool home,
 		if (!c->rest)
 			len = choose_len(c, &v, len, v.words - k, home);
 		got = try_swap(c, &v, k, found, start + len);
-		c->failed += got <= 0;
-		if (got < 0)
-			return false;
 		if (got > 0)
 			break;
+		c->failed++;
+		if (got < 0)
+			return false;
+		back_off(c);
 	}
 	fp_store_rlx(&v.reg->claim_hint, fp_tagged(v.gen, k + 1));
 	*chunk = (struct fp_chunk){
