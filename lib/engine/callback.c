@@ -11,14 +11,23 @@
  * Invariants.
  * I1 The state leaves WANTED and QUEUED by one swap each: who makes it does what
  *    belongs to it.
- * I2 While the callback is in the queue, or is made, its place is not used again: if
+ * I2 The state is {serial:22, phase:3}, the serial that of the job.  Who has the job,
+ *    or has the callback from the queue, has the place, and the serial with it; a
+ *    dispatch that looks for what has ended has neither: the place may be freed, and used
+ *    again, between any two of its steps.  It loads the state, then the task's word, and
+ *    swaps exactly what it loaded.  The state became WANTED after the word was READY, so
+ *    the word is this task's or a later one's; of a later one the serial is another, and the
+ *    swap fails.  So what is queued has ended.
+ * I3 While the callback is in the queue, or is made, its place is not used again: if
  *    the job was freed meanwhile, who takes it from the queue gives the place up, after
  *    the call.  A callback that frees its job and submits would else find its own
  *    place free, and the state of the new task's callback be written over.
  *
- * Ordering pairs.  CALL-S1/CALL-S2 (found and freed).
+ * Ordering pairs.  CALL-W1/CALL-F1 (the callback, and the word before its task's end),
+ * CALL-S1/CALL-S2 (found and freed), CALL-M1/CALL-M2 (made).
  *
  * Progress.  Wait-free.  If the owner dies: host threads don't die singly.
+ * Model: tests/models/call.pml.
  */
 #include "engine/callback.h"
 
@@ -27,12 +36,23 @@
 #include "os/sys.h"
 #include "task/due.h"
 
-static bool change(struct fp_callback *c, enum fp_call_state from, enum fp_call_state to)
-{
-	uint32_t was = (uint32_t)from;
+#define PHASE_BITS	3
+#define PHASE(state)	((enum fp_call_phase)((state) & (((uint32_t)1 << PHASE_BITS) - 1)))
 
-	/* CALL-S1: one of found, called and freed; pairs with CALL-S2. */
-	return fp_cas_sc(&c->state, &was, (uint32_t)to);
+_Static_assert(FP_HANDLE_SERIALS < (uint64_t)1 << (32 - PHASE_BITS), "a serial and a phase are one word");
+
+/* By who has the job, or the callback from the queue: both keep the place. */
+static uint32_t state_of(const struct fp_callback *c, enum fp_call_phase phase)
+{
+	return fp_handle_serial_of(c->job) << PHASE_BITS | (uint32_t)phase;
+}
+
+static bool change(struct fp_callback *c, enum fp_call_phase from, enum fp_call_phase to)
+{
+	uint32_t was = state_of(c, from);
+
+	/* CALL-S1: one of found, called and freed; pairs with CALL-S2 and CALL-S3. */
+	return fp_cas_sc(&c->state, &was, state_of(c, to));
 }
 
 static struct fp_desk *desk_of(struct fp_callback *c, uint32_t *index)
@@ -61,21 +81,24 @@ static bool call_user(struct fp_due *due)
 	}
 	c->on_done(c->job, c->user);
 	/* CALL-M1: what the callback did; pairs with CALL-M2. */
-	was = fp_swap_sc(&c->state, FP_CALL_MADE);
-	if (was == FP_CALL_AWAITED)
+	was = fp_swap_sc(&c->state, state_of(c, FP_CALL_MADE));
+	if (PHASE(was) == FP_CALL_AWAITED)
 		fp_sys.futex_wake(&c->state, INT_MAX);
-	else if (was == FP_CALL_LEFT)
+	else if (PHASE(was) == FP_CALL_LEFT)
 		give_up(c);
 	return true;
 }
 
-void fp_callback_init(struct fp_callback *c, void (*on_done)(struct forkpool_job *job, void *user),
-		      void *user)
+void fp_callback_want(const struct fp_place *at, const struct fp_spec *s, struct forkpool_job *job)
 {
+	struct fp_callback *c = &fp_container(at->home, struct fp_desk, home)->calls[at->index];
+
 	c->due.call = call_user;
-	c->on_done = on_done;
-	c->user = user;
-	fp_store_rlx(&c->state, FP_CALL_WANTED);
+	c->on_done = s->on_done;
+	c->user = s->user;
+	c->job = job;
+	/* CALL-W1: after READY and the handle; pairs with CALL-F1. */
+	fp_store_rel(&c->state, state_of(c, FP_CALL_WANTED));
 }
 
 /* While another thread calls. */
@@ -87,9 +110,9 @@ static void await_call(struct fp_callback *c)
 		change(c, FP_CALL_MAKING, FP_CALL_AWAITED);
 		/* CALL-M2: pairs with CALL-M1. */
 		state = fp_load_acq(&c->state);
-		if (state != FP_CALL_AWAITED)
+		if (PHASE(state) != FP_CALL_AWAITED)
 			return;
-		fp_sys.futex_wait(&c->state, FP_CALL_AWAITED, FP_FOREVER);
+		fp_sys.futex_wait(&c->state, state, FP_FOREVER);
 	}
 }
 
@@ -107,39 +130,40 @@ bool fp_callback_drop(struct fp_callback *c)
 	return true;
 }
 
-static void push(struct forkpool *pool, struct fp_desk *desk, uint32_t index)
+static bool task_has_ended(struct forkpool *pool, uint32_t number)
 {
-	struct fp_callback *c = &desk->calls[index];
+	/* TASK-E4: as TASK-E2; pairs with TASK-D1. */
+	return fp_task_state(fp_load_acq(&fp_segment_task(&pool->crew.seg, number)->word)) == FP_TASK_DONE;
+}
 
-	/* CALL-F1: with the serial the callback; pairs with FUTURE-S2. */
-	if (fp_load_acq(&desk->futures[index].serial) && desk->futures[index].calls &&
-	    change(c, FP_CALL_WANTED, FP_CALL_QUEUED))
+/* That of a task which has ended, or (any) whose pool has. */
+static void push(struct forkpool *pool, uint32_t number, bool any)
+{
+	struct fp_desk *desk = fp_desk_of(pool, number / FP_PAGE_SLOTS);
+	struct fp_callback *c = desk ? &desk->calls[number % FP_PAGE_SLOTS] : NULL;
+	uint32_t was;
+
+	if (!c)
+		return;
+	/* CALL-F1: before the look at the word; with the state the callback; pairs with CALL-W1. */
+	was = fp_load_acq(&c->state);
+	if (PHASE(was) == FP_CALL_WANTED && (any || task_has_ended(pool, number)) &&
+	    /* CALL-S3: of the task that was looked at; pairs with CALL-S1 and CALL-S2. */
+	    fp_cas_sc(&c->state, &was, was - FP_CALL_WANTED + FP_CALL_QUEUED))
 		fp_dispatch_push(pool, &c->due);
 }
 
 static void push_ended(void *ctx, uint32_t number)
 {
-	struct forkpool *pool = ctx;
-	struct fp_desk *desk = fp_desk_of(pool, number / FP_PAGE_SLOTS);
-	uint64_t w;
-
-	if (!desk)
-		return;
-	/* TASK-E4: as TASK-E2; pairs with TASK-D1. */
-	w = fp_load_acq(&fp_segment_task(&pool->crew.seg, number)->word);
-	if (fp_task_state(w) == FP_TASK_DONE)
-		push(pool, desk, number % FP_PAGE_SLOTS);
+	push(ctx, number, false);
 }
 
 void fp_callbacks_harvest(struct forkpool *pool, bool all)
 {
-	uint32_t pages = all ? fp_load_rlx(&pool->lines->desks_used) : 0, page, i;
-	struct fp_desk *desk;
+	uint32_t end = all ? fp_load_rlx(&pool->lines->desks_used) * FP_PAGE_SLOTS : 0, number;
 
 	fp_due_tasks(&pool->crew.seg, push_ended, pool);
-	for (page = 1; page < pages; page++) {
-		desk = fp_desk_of(pool, page);
-		for (i = 1; desk && i < FP_PAGE_SLOTS; i++)
-			push(pool, desk, i);
-	}
+	for (number = FP_PAGE_SLOTS; number < end; number++)
+		if (number % FP_PAGE_SLOTS)
+			push(pool, number, true);
 }

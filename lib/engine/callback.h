@@ -4,10 +4,10 @@
 #define FP_ENGINE_CALLBACK_H
 
 #include "engine/future.h"
+#include "engine/submit.h"
 
-/* The task that is about to be submitted there has a callback. */
-void fp_callback_init(struct fp_callback *call, void (*on_done)(struct forkpool_job *job, void *user),
-		      void *user);
+/* The task there, which is READY and about to be shown, has a callback; its job can be found. */
+void fp_callback_want(const struct fp_place *at, const struct fp_spec *s, struct forkpool_job *job);
 
 /* Pushes those of tasks that have ended, or (all) that never will. */
 void fp_callbacks_harvest(struct forkpool *pool, bool all);

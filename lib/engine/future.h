@@ -54,14 +54,9 @@ static inline int fp_ref_get(const struct forkpool_job *job, struct fp_ref *ret)
 /* The job of a task that was just submitted. */
 static inline struct forkpool_job *fp_ref_make(struct forkpool *pool, const struct fp_place *at)
 {
-	struct fp_desk *desk = fp_container(at->home, struct fp_desk, home);
-	struct fp_future *f = &desk->futures[at->index];
+	struct fp_future *f = &fp_container(at->home, struct fp_desk, home)->futures[at->index];
 	uint32_t serial = f->last_serial = fp_handle_serial_after(f->last_serial);
 
-	if (fp_unlikely(f->calls)) {
-		desk->calls[at->index].pool = pool;
-		desk->calls[at->index].job = fp_handle_make_task(pool, at->number, serial);
-	}
 	/* FUTURE-S2: from here on the handle is found; pairs with FUTURE-S1. */
 	fp_store_rel(&f->serial, serial);
 	return fp_handle_make_task(pool, at->number, serial);

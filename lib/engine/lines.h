@@ -16,10 +16,11 @@ struct fp_future {
 	int64_t deadline;		/* what has not begun by then never does; 0 = none */
 	void *far;			/* memory in the arena for what does not fit the slot; NULL = none */
 	struct fp_errand *errand;	/* it is an item's async map; NULL = it is none */
-	bool calls;			/* it has a callback, beside it in the desk */
+	bool calls;			/* it has a callback, beside it in the desk; by who has the job */
 };
 
-enum fp_call_state {
+enum fp_call_phase {
+	FP_CALL_NONE,		/* there was none yet */
 	FP_CALL_WANTED,		/* the task's end is to be called */
 	FP_CALL_QUEUED,
 	FP_CALL_MAKING,
@@ -32,10 +33,9 @@ enum fp_call_state {
 /* The callback of a task; see callback.c. */
 struct fp_callback {
 	struct fp_due due;
-	fp_a32 state;			/* enum fp_call_state; a futex */
+	fp_a32 state;			/* {serial:22, enum fp_call_phase:3}; a futex */
 	void (*on_done)(struct forkpool_job *job, void *user);
 	void *user;
-	struct forkpool *pool;
 	struct forkpool_job *job;
 };
 

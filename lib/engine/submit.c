@@ -185,8 +185,6 @@ static inline int fill(struct forkpool *pool, const struct fp_place *at, const s
 	f->deadline = s->deadline;
 	f->calls = s->on_done;
 	f->errand = NULL;
-	if (fp_unlikely(s->on_done))
-		fp_callback_init(&fp_container(at->home, struct fp_desk, home)->calls[at->index], s->on_done, s->user);
 	if (fp_unlikely(!is_small(s)))
 		return fill_large(pool, t, f, s, in);
 	fp_fill_small(t, f, s->arg, in, s->in_size, s->out_size);
@@ -264,6 +262,7 @@ static inline void hand_out(struct forkpool *pool, const struct fp_place *at, co
 		*ret = fp_ref_make(pool, at);
 	} else if (s->on_done) {
 		job = fp_ref_make(pool, at);
+		fp_callback_want(at, s, job);
 		if (ret)
 			*ret = job;
 	} else {
