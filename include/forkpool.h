@@ -608,7 +608,9 @@ void forkpool_group_free(struct forkpool_group *group);
  * Inline the items have run when they return.
  *
  * In a worker the job is the item's own, as a task that it submits (forkpool_submit());
- * -ENOTSUP in a hook, and in an item that runs inline.
+ * -ENOTSUP in a hook, and in an item that runs inline.  There a range, or a map of
+ * more than 65536 items without status and retries, is lost as a whole with the
+ * worker that began it, or with retries begun again as a whole, so often at most.
  */
 int forkpool_map_async(struct forkpool *pool, forkpool_fn *fn, const void *in,
 		       size_t in_size, void *out, size_t out_size, size_t count,

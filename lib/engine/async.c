@@ -51,7 +51,6 @@
 #include "task/due.h"
 #include "task/job.h"
 
-#define KEEP_MOST	((size_t)1 << 16)	/* items whose status is kept unasked */
 #define FIRST_BLOCK	64u			/* objects; each block has twice as many as the one before */
 #define BLOCKS		14u
 #define REPORTED_ALL	UINT64_MAX
@@ -437,7 +436,7 @@ bool fp_async_arm(struct forkpool *pool, struct fp_wait *list, unsigned *n)
 static void object_init(struct fp_async *a, const struct fp_map *map, uint64_t refs)
 {
 	a->map = *map;
-	a->map.keep_status = !map->range && (map->status || map->count <= KEEP_MOST);
+	a->map.keep_status = !map->range && (map->status || map->count <= FP_KEEP_MOST);
 	a->map.may_be_cancelled = true;
 	a->piece = (struct fp_piece){ .pool = a->pool, .map = &a->map };
 	a->failure = (struct fp_failure){ 0 };

@@ -6,6 +6,7 @@
 #include "engine/pool.h"
 
 #define FP_PROGRESS_NS	((int64_t)100000000)	/* between two calls of on_progress */
+#define FP_KEEP_MOST	((size_t)1 << 16)	/* items whose status is kept unasked */
 
 /* A map as asked for, checked, with defaults filled in. */
 struct fp_map {
@@ -24,6 +25,7 @@ struct fp_map {
 	bool dont_wait;			/* for a slot */
 	bool keep_status;		/* the status array is kept after the job, wanted or not */
 	bool may_be_cancelled;
+	bool lasting;			/* status, in the segment, goes on from an earlier run, and outlives this one's worker */
 	struct forkpool_status *status;
 	size_t *first_failure;
 	void (*on_progress)(size_t done, size_t count, void *user);

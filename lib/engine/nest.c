@@ -303,7 +303,7 @@ static int run(struct fp_self *self, struct forkpool *pool, const struct fp_map 
 
 	if (!shared && m.limited)
 		return -ENOTSUP;
-	if (!shared || m.count < (m.limited || m.retries ? 1u : 2u))
+	if (!shared || m.count < (m.limited || m.retries || m.lasting ? 1u : 2u))
 		return run_alone(self, map, own);
 	m.level = self->level;
 	inherit_limits(self, &m);

@@ -61,7 +61,7 @@ static void publish(struct fp_piece *p)
 		.deadline = m->deadline,
 	};
 
-	if (desc.status)
+	if (desc.status && !m->lasting)
 		memset(desc.status, 0, p->n * sizeof(*desc.status));
 	p->gen = fp_job_next_gen(seg, p->slot, p->gen);
 	if (p->host)

@@ -39,6 +39,19 @@ static int call_range(const struct fp_map *m, size_t i, size_t end)
 	return fn(m->arg, m->begin + i, m->begin + end);
 }
 
+/* What is to be known of item i if its worker does not live to note it. */
+static void note_begin(const struct fp_map *m, size_t i)
+{
+	struct forkpool_status *st = m->lasting ? &m->status[i] : NULL;
+
+	if (!st)
+		return;
+	st->attempts++;
+	st->worker = getpid();
+	st->code = 0;
+	st->outcome = st->attempts > m->retries ? FORKPOOL_ITEM_CRASHED : FORKPOOL_ITEM_CANCELLED;
+}
+
 static void note(struct serial *s, size_t i, int code)
 {
 	const struct fp_map *m = s->map;
@@ -47,7 +60,7 @@ static void note(struct serial *s, size_t i, int code)
 		m->status[i] = (struct forkpool_status){
 			.outcome = code ? FORKPOOL_ITEM_FAILED : FORKPOOL_ITEM_OK,
 			.code = code,
-			.attempts = 1,
+			.attempts = m->lasting ? m->status[i].attempts : 1,
 			.worker = getpid(),
 		};
 	if (!code || s->failed)
@@ -90,6 +103,7 @@ static int run(struct serial *s)
 			return -FORKPOOL_ECANCELED;
 		}
 		n = fp_min(step, m->count - i);
+		note_begin(m, i);
 		note(s, i, m->range ? call_range(m, i, i + n) : call_item(m, i));
 		if (s->stats)
 			fp_stat_add(&s->stats->items, n);

@@ -187,6 +187,14 @@ static void find_suspect(const struct claim *c, struct verdict *v)
 	v->batch = fp_load_rlx(&c->slot.regions[c->region].batch);
 }
 
+/* Attempts of an item in runs of its map before this job, if there were any: they lost other workers. */
+static unsigned attempts_before(const struct fp_job *job, uint64_t index, pid_t pid)
+{
+	const struct forkpool_status *st = job->desc.status ? &job->desc.status[index] : NULL;
+
+	return st && st->worker != pid ? (unsigned)fp_min(st->attempts, job->desc.retries) : 0;
+}
+
 /* Judges a suspect of one item that may run again.  False: no memory. */
 static bool judge_retry(const struct claim *c, struct fp_attempts *attempts,
 			const struct fp_death *d, struct verdict *v)
@@ -199,6 +207,8 @@ static bool judge_retry(const struct claim *c, struct fp_attempts *attempts,
 	a = attempt_of(attempts, key, v->pos);
 	if (!a)
 		return false;
+	if (!a->n)
+		a->n = attempts_before(job, v->pos, d->pid);
 	v->batch = 1;
 	if (++a->n <= job->desc.retries) {
 		fp_outcome_again(job, v->pos, a->n, d->pid);

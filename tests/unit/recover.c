@@ -382,6 +382,44 @@ START_TEST(retry_can_succeed)
 }
 END_TEST
 
+/* A map that is gone on with in a job of its own: what its status says was used up before. */
+START_TEST(attempts_of_an_earlier_run_count)
+{
+	const unsigned retries = 3;
+	struct scene s;
+	unsigned n;
+
+	scene_open(&s, 2, (struct fp_job_desc){ .chunk = 40, .retries = retries });
+	s.status[3] = (struct forkpool_status){ FORKPOOL_ITEM_CANCELLED, 0, 2, PID + 2 };
+	for (n = 2; n <= retries; n++) {
+		ck_assert(claim(&s, 0, &s.chunk));
+		fp_store_rlx(&s.b.claimers[0].frame->pos, 3);
+		ck_assert_int_eq(die(&s, 0), FP_RECOVERED_ITEM);
+		ck_assert_uint_eq(s.status[3].attempts, n + 1);
+	}
+	expect_first(&s, 3, FORKPOOL_ITEM_CRASHED);
+	finish(&s);
+	scene_close(&s);
+}
+END_TEST
+
+/* It had ended, and was noted, but its chunk was not given back: that attempt is the one at hand. */
+START_TEST(a_noted_attempt_counts_once)
+{
+	struct scene s;
+
+	scene_open(&s, 2, (struct fp_job_desc){ .chunk = 40, .retries = 1 });
+	ck_assert(claim(&s, 0, &s.chunk));
+	run_to(&s, 7);
+	fp_outcome_ran(s.b.slot.job, 0, 8, PID);
+	ck_assert_int_eq(die(&s, 0), FP_RECOVERED_ITEM);
+	finish(&s);
+	expect_first(&s, 0, FORKPOOL_ITEM_OK);
+	ck_assert_uint_eq(s.status[7].attempts, 2);
+	scene_close(&s);
+}
+END_TEST
+
 /* A job's attempts are not those of the job before in the same slot. */
 START_TEST(attempts_belong_to_a_job)
 {
@@ -395,6 +433,7 @@ START_TEST(attempts_belong_to_a_job)
 		ck_assert_int_eq(die(&s, 0), FP_RECOVERED_ITEM);
 		finish(&s);
 		expect_first(&s, 0, FORKPOOL_ITEM_OK);
+		memset(s.status, 0, sizeof(s.status));
 		bare_publish(&s.b, &s.desc);
 	}
 	ck_assert_uint_eq(s.attempts.n, 1);
@@ -554,6 +593,8 @@ int main(void)
 	tc = test_case(suite, "retries");
 	tcase_add_test(tc, retries_are_counted);
 	tcase_add_test(tc, retry_can_succeed);
+	tcase_add_test(tc, attempts_of_an_earlier_run_count);
+	tcase_add_test(tc, a_noted_attempt_counts_once);
 	tcase_add_test(tc, attempts_belong_to_a_job);
 	tc = test_case(suite, "ranges");
 	tcase_add_test(tc, range_crashes_as_a_whole);
