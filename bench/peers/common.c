@@ -43,14 +43,17 @@ size_t bench_width(size_t count)
 
 void bench_items_run(const struct bench_job *job, size_t first, size_t count)
 {
-	const char *in = job->in + first * job->in_size;
-	char *out = job->out + first * job->out_size;
+	/* Read once: a job may lie in a line that other workers write to. */
+	const size_t in_size = job->in_size, out_size = job->out_size;
+	const char *in = job->in + first * in_size;
+	char *out = job->out + first * out_size;
+	forkpool_fn *fn = job->fn;
 	size_t i;
 
 	for (i = 0; i < count; i++) {
-		job->fn(NULL, in, out);
-		in += job->in_size;
-		out += job->out_size;
+		fn(NULL, in, out);
+		in += in_size;
+		out += out_size;
 	}
 }
 
@@ -137,7 +140,7 @@ void bench_flag_raise(uint32_t *flag)
 		bench_word_wake(flag);
 }
 
-static int flag_raised(const uint32_t *flag)
+int bench_flag_raised(const uint32_t *flag)
 {
 	/* FLAG-D2: the flag before what it stands for; pairs with FLAG-D1. */
 	return __atomic_load_n(flag, __ATOMIC_ACQUIRE) == RAISED;
@@ -149,7 +152,7 @@ void bench_flag_await(uint32_t *flag)
 	unsigned i;
 
 	for (i = 0; i < FLAG_SPIN; i++) {
-		if (flag_raised(flag))
+		if (bench_flag_raised(flag))
 			return;
 		if (i % FLAG_YIELD == FLAG_YIELD - 1)
 			sched_yield();
@@ -157,7 +160,7 @@ void bench_flag_await(uint32_t *flag)
 	}
 	__atomic_compare_exchange_n(flag, &pending, ASLEEP, 0, __ATOMIC_RELAXED,
 				    __ATOMIC_RELAXED);
-	while (!flag_raised(flag))
+	while (!bench_flag_raised(flag))
 		bench_word_wait(flag, ASLEEP);
 }
 

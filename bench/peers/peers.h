@@ -16,6 +16,7 @@ extern "C" {
  * spins for some 20 us, and then sleeps.
  */
 void bench_flag_raise(uint32_t *flag);
+int bench_flag_raised(const uint32_t *flag);
 void bench_flag_await(uint32_t *flag);
 
 /* ---- Memory of processes ------------------------------------------------------ */

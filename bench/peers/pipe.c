@@ -7,7 +7,7 @@
  * to the caller's arrays.
  *
  * pipe-item, pipe-chunk: two pipes for each worker; a write for each request and for
- * each reply.
+ * each reply, but replies that are there are read together.
  * socket-item, socket-chunk: a socket pair for each worker.  Requests go out and
  * replies come back many to a system call; a worker that has used up half of its
  * credit gets the whole again, so that what is sent together is much; it answers
@@ -30,10 +30,14 @@
 #define DEPTH		64
 #define DEPTH_LEAST	2
 #define WORKERS_MAX	1024
-/* Requests and replies of sockets that one system call moves. */
+/* Requests of sockets, and replies, that one system call moves. */
 #define BATCH		32
 /* What a worker reads at once, and what it gathers before it writes, in bytes. */
 #define BUFFER		16384
+/* What a stream is to hold, and all of a pool's together, in bytes. */
+#define PIPE_ROOM	((size_t)1 << 20)
+#define SOCKET_ROOM	((size_t)256 << 10)
+#define POOL_ROOM	((size_t)16 << 20)
 
 enum { PIPE_ITEM, PIPE_CHUNK, SOCKET_ITEM, SOCKET_CHUNK };
 
@@ -68,10 +72,11 @@ struct lane {
 
 struct pool {
 	int sockets, chunked;
-	unsigned batch;			/* transfers to a system call */
+	unsigned batch;			/* requests to a system call */
 	unsigned depth;			/* requests that a worker may have now */
 	unsigned workers;
 	struct bench_job job;
+	size_t chunk;			/* items to a request */
 	size_t next, done;
 	struct pollfd *polls;
 	struct lane lane[];
@@ -245,6 +250,15 @@ static int parts_left(struct iovec part[2], void *a, size_t a_len, void *b,
 	return n;
 }
 
+static size_t bytes(const struct iovec *part, int n)
+{
+	size_t sum = 0;
+
+	while (n--)
+		sum += part[n].iov_len;
+	return sum;
+}
+
 static size_t request_size(const struct transfer *t)
 {
 	return sizeof(t->request) + t->request.count * t->request.in_size;
@@ -279,10 +293,11 @@ static int lane_send(struct pool *pool, struct lane *lane)
 	while (lane->sent != lane->queued) {
 		int n = parts_to_send(pool, lane, part);
 		ssize_t len = writev(lane->to, part, n);
-		size_t rest;
+		size_t rest, asked;
 
 		if (len < 0)
 			return errno == EAGAIN || errno == EINTR ? 0 : -1;
+		asked = bytes(part, n);
 		for (rest = (size_t)len; rest;) {
 			struct transfer *t = &lane->ring[lane->sent % DEPTH];
 			size_t left = request_size(t) - t->sent;
@@ -292,6 +307,9 @@ static int lane_send(struct pool *pool, struct lane *lane)
 			rest -= step;
 			lane->sent += step == left;
 		}
+		/* It is full. */
+		if ((size_t)len < asked)
+			return 0;
 	}
 	return 0;
 }
@@ -302,7 +320,7 @@ static int parts_to_receive(const struct pool *pool, struct lane *lane, struct i
 	unsigned i;
 	int n = 0;
 
-	for (i = lane->answered; i != lane->sent && i - lane->answered < pool->batch; i++) {
+	for (i = lane->answered; i != lane->sent && i - lane->answered < BATCH; i++) {
 		struct transfer *t = &lane->ring[i % DEPTH];
 		char *out = pool->job.out + t->first * t->request.out_size;
 
@@ -320,10 +338,11 @@ static int lane_receive(struct pool *pool, struct lane *lane)
 	while (lane->answered != lane->sent) {
 		int n = parts_to_receive(pool, lane, part);
 		ssize_t len = readv(lane->from, part, n);
-		size_t rest;
+		size_t rest, asked;
 
 		if (len <= 0)
 			return len < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -1;
+		asked = bytes(part, n);
 		for (rest = (size_t)len; rest;) {
 			struct transfer *t = &lane->ring[lane->answered % DEPTH];
 			size_t left = reply_size(t) - t->received;
@@ -336,6 +355,9 @@ static int lane_receive(struct pool *pool, struct lane *lane)
 				pool->done += t->request.count;
 			}
 		}
+		/* It is empty. */
+		if ((size_t)len < asked)
+			return 0;
 	}
 	return 0;
 }
@@ -344,13 +366,11 @@ static int lane_receive(struct pool *pool, struct lane *lane)
 static int lane_queue(struct pool *pool, struct lane *lane, unsigned turn)
 {
 	size_t left = pool->job.count - pool->next;
-	size_t chunk = pool->chunked ? bench_chunk(pool->job.count, pool->workers) : 1;
+	size_t chunk = pool->chunk < left ? pool->chunk : left;
 	struct transfer *t = &lane->ring[lane->queued % DEPTH];
 
 	if (!left || lane->queued - lane->answered >= turn)
 		return 0;
-	if (chunk > left)
-		chunk = left;
 	t->request = (struct request){
 		.fn = pool->job.fn, .count = chunk,
 		.in_size = (uint32_t)pool->job.in_size,
@@ -380,6 +400,19 @@ static int lane_hungry(const struct pool *pool, const struct lane *lane)
 	return pool->batch == 1 || lane->queued - lane->answered <= pool->depth / 2;
 }
 
+/* The least that any worker has. */
+static unsigned pool_least(const struct pool *pool)
+{
+	unsigned least = DEPTH, i;
+
+	for (i = 0; i < pool->workers; i++) {
+		unsigned has = pool->lane[i].queued - pool->lane[i].answered;
+
+		least = has < least ? has : least;
+	}
+	return least;
+}
+
 /* Every worker gets one piece before any gets a second. */
 static int pool_queue(struct pool *pool)
 {
@@ -388,8 +421,8 @@ static int pool_queue(struct pool *pool)
 	pool->depth = pool_depth(pool);
 	for (i = 0; i < pool->workers; i++)
 		pool->lane[i].hungry = lane_hungry(pool, &pool->lane[i]);
-	for (turn = 1; turn <= pool->depth; turn++)
-		for (i = 0; i < pool->workers; i++)
+	for (turn = pool_least(pool) + 1; turn <= pool->depth; turn++)
+		for (i = 0; i < pool->workers && pool->next < pool->job.count; i++)
 			if (pool->lane[i].hungry && lane_queue(pool, &pool->lane[i], turn))
 				return -1;
 	for (i = 0; i < pool->workers; i++)
@@ -429,6 +462,7 @@ static int pool_map(void *arg, const struct bench_job *job)
 	struct pool *pool = arg;
 
 	pool->job = *job;
+	pool->chunk = pool->chunked ? bench_chunk(job->count, pool->workers) : 1;
 	pool->next = pool->done = 0;
 	while (pool->done < job->count)
 		if (pool_queue(pool) || pool_wait(pool))
@@ -445,8 +479,40 @@ static void nonblock_set(int fd, int on)
 	fcntl(fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK);
 }
 
+/*
+ * What each stream is to hold, so that big items need not wait for room so often.  A
+ * user's pipes may hold so much together before the system makes new ones smaller: a
+ * pool takes no more than a share of that.
+ */
+static size_t capacity(const struct pool *pool, unsigned workers)
+{
+	const size_t most = pool->sockets ? SOCKET_ROOM : PIPE_ROOM;
+	const size_t share = POOL_ROOM / (2 * (size_t)workers);
+
+	return share < most ? share : most;
+}
+
+/* Does without what the system doesn't allow. */
+static void pipe_widen(int fd, size_t room)
+{
+	int has = fcntl(fd, F_GETPIPE_SZ);
+
+	if (has > 0 && (size_t)has < room)
+		fcntl(fd, F_SETPIPE_SZ, (int)room);
+}
+
+/* What a pair of sockets holds is up to the end that sends. */
+static void socket_widen(int fd, size_t room)
+{
+	socklen_t len = sizeof(int);
+	int has, want = (int)room;
+
+	if (!getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &has, &len) && has < want)
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &want, sizeof(want));
+}
+
 /* Both ends, the host's and the worker's. */
-static int pipes_open(struct lane *lane, struct lane *far)
+static int pipes_open(struct lane *lane, struct lane *far, size_t room)
 {
 	int to[2], from[2];
 
@@ -457,6 +523,8 @@ static int pipes_open(struct lane *lane, struct lane *far)
 		close(to[1]);
 		return -1;
 	}
+	pipe_widen(to[1], room);
+	pipe_widen(from[1], room);
 	lane->to = to[1];
 	lane->from = from[0];
 	far->from = to[0];
@@ -464,12 +532,14 @@ static int pipes_open(struct lane *lane, struct lane *far)
 	return 0;
 }
 
-static int sockets_open(struct lane *lane, struct lane *far)
+static int sockets_open(struct lane *lane, struct lane *far, size_t room)
 {
 	int end[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, end))
 		return -1;
+	socket_widen(end[0], room);
+	socket_widen(end[1], room);
 	lane->to = lane->from = end[0];
 	far->to = far->from = end[1];
 	return 0;
@@ -482,11 +552,11 @@ static void ends_close(int to, int from)
 		close(from);
 }
 
-static int lane_start(const struct pool *pool, struct lane *lane)
+static int lane_start(const struct pool *pool, struct lane *lane, size_t room)
 {
 	struct lane far;
 
-	if (pool->sockets ? sockets_open(lane, &far) : pipes_open(lane, &far))
+	if (pool->sockets ? sockets_open(lane, &far, room) : pipes_open(lane, &far, room))
 		return -1;
 	lane->pid = bench_worker_fork(worker_run, &far);
 	ends_close(far.to, far.from);
@@ -542,7 +612,7 @@ static void *pool_start(const struct bench_peer *peer, unsigned workers, size_t 
 	if (!pool->polls)
 		goto fail;
 	while (pool->workers < workers) {
-		if (lane_start(pool, &pool->lane[pool->workers]))
+		if (lane_start(pool, &pool->lane[pool->workers], capacity(pool, workers)))
 			goto fail_lanes;
 		pool->workers++;
 	}

@@ -67,6 +67,16 @@ def item(name, in_size, out_size, value):
     return body(name, in_size, out_size)(value)
 
 
+class Body:
+    """For maps: what a worker gets of it, once for many items, is the body itself."""
+
+    def __init__(self, *words):
+        self.words = words
+
+    def __reduce__(self):
+        return body, self.words
+
+
 @functools.lru_cache(maxsize=None)
 def settle(driver):
     """Once in each worker: the marks, and room for which of them is its own."""
@@ -264,7 +274,8 @@ class Driver:
 
     def map(self, *words):
         loop = Loop(words)
-        loop.results_write(self.memory, self.pool.map(loop.function, self.items(loop)))
+        function = Body(loop.name, loop.in_size, loop.out_size)
+        loop.results_write(self.memory, self.pool.map(function, self.items(loop)))
 
     def stream(self, *words):
         loop = Loop(words)

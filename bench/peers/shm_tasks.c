@@ -2,8 +2,9 @@
 /*
  * Peers for single tasks: the shared-memory pool that one writes first.  A ring of
  * tasks under a lock, a semaphore that counts them; and the same for the results
- * of each submitter.  Rings have room for all that may be unfinished.  No recovery:
- * a worker that dies takes its work along.
+ * of each submitter.  Rings have room for all that may be unfinished.  A submitter
+ * whose ring is full lets half of it end first, so that the two sides seldom wake
+ * each other.  No recovery: a worker that dies takes its work along.
  *
  * fork-task: the same rings, but a single small process takes from them, and it forks
  * a child for each task, as many at a time as there are workers.
@@ -36,8 +37,11 @@ struct result {
 	int err;
 };
 
+#define LINE		128	/* bytes; two lines, for processors that fetch pairs */
+
+/* One submitter's, which no other touches. */
 struct results {
-	pthread_mutex_t lock;		/* guards all below */
+	_Alignas(LINE) pthread_mutex_t lock;	/* guards all below */
 	sem_t filled;
 	size_t head, tail;
 	struct result ring[BENCH_WINDOW];
@@ -160,17 +164,18 @@ static int pool_stream(void *arg, unsigned submitter, const struct bench_stream 
 	int err = 0;
 
 	while (collected < stream->count) {
-		if (sent < stream->count && sent - collected < BENCH_WINDOW) {
+		for (; sent < stream->count && sent - collected < BENCH_WINDOW; sent++) {
 			const struct work work = { stream->fn, sent, submitter, stream->in[sent] };
 
 			work_push(s, &work);
-			sent++;
-		} else {
+		}
+		for (; collected < sent &&
+		       (sent == stream->count || sent - collected > BENCH_WINDOW / 2);
+		     collected++) {
 			struct result result = result_pop(&s->results[submitter]);
 
 			stream->out[result.index] = result.out;
 			err = err ? err : result.err;
-			collected++;
 		}
 	}
 	return err;

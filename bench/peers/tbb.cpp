@@ -80,8 +80,7 @@ template <class partitioner> void job_run(const struct bench_job &j, const parti
 		return;
 	}
 	tbb::parallel_for(range(0, j.count), [j](const range &r) {
-		for (size_t i = r.begin(); i != r.end(); i++)
-			j.fn(nullptr, j.in + i * j.in_size, j.out + i * j.out_size);
+		bench_items_run(&j, r.begin(), r.size());
 	}, parts);
 }
 

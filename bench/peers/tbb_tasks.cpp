@@ -26,6 +26,8 @@ struct team {
 	tbb::task_scheduler_handle handle;
 	tbb::global_control limit;
 	tbb::task_arena arena;
+	/* A window of them for each submitter; a round trip takes the first. */
+	std::unique_ptr<tbb::task_group[]> group;
 
 	/*
 	 * The limit counts one thread beside the workers: a submitter, or the caller,
@@ -37,7 +39,9 @@ struct team {
 			workers + (submitters ? 1 : 0)),
 		  arena(variant == ENQUEUE ? static_cast<int>(workers)
 					   : static_cast<int>(workers + submitters),
-			variant == ENQUEUE ? 0 : submitters ? submitters : 1)
+			variant == ENQUEUE ? 0 : submitters ? submitters : 1),
+		  group(new tbb::task_group[variant == GROUP && submitters
+						    ? size_t(submitters) * BENCH_WINDOW : 1])
 	{
 	}
 };
@@ -80,11 +84,11 @@ void group_run(void *arg, unsigned submitters, bench_submitter *body, void *body
 	bench_submitters_run(submitters, guest_run, &g);
 }
 
-int group_stream(void *, unsigned, const struct bench_stream *stream)
+int group_stream(void *arg, unsigned submitter, const struct bench_stream *stream)
 {
 	const bench_stream s = *stream;
 	const size_t window = s.count < BENCH_WINDOW ? s.count : BENCH_WINDOW;
-	std::unique_ptr<tbb::task_group[]> group(new tbb::task_group[window]);
+	tbb::task_group *group = &static_cast<team *>(arg)->group[submitter * BENCH_WINDOW];
 
 	for (size_t i = 0; i < s.count; i++) {
 		tbb::task_group &one = group[i % window];
@@ -95,6 +99,15 @@ int group_stream(void *, unsigned, const struct bench_stream *stream)
 	}
 	for (size_t i = 0; i < window; i++)
 		group[i].wait();
+	return 0;
+}
+
+int group_call(void *arg, forkpool_fn *fn, const struct bench_task *in, uint64_t *out)
+{
+	tbb::task_group &one = static_cast<team *>(arg)->group[0];
+
+	one.run([fn, in, out] { fn(nullptr, in, out); });
+	one.wait();
 	return 0;
 }
 
@@ -144,8 +157,11 @@ int enqueue_stream(void *arg, unsigned, const struct bench_stream *stream)
 	for (size_t i = 0; i < s.count; i++) {
 		uint32_t *one = &flags[i % BENCH_WINDOW];
 
-		if (i >= BENCH_WINDOW)
+		/* Who must wait lets half of its window end, so that the sides seldom meet. */
+		if (i >= BENCH_WINDOW && !bench_flag_raised(one)) {
+			bench_flag_await(&flags[(i + BENCH_WINDOW / 2) % BENCH_WINDOW]);
 			bench_flag_await(one);
+		}
 		*one = 0;
 		t->arena.enqueue([fn = s.fn, in = &s.in[i], out = &s.out[i], one] {
 			fn(nullptr, in, out);
@@ -162,13 +178,13 @@ int enqueue_stream(void *arg, unsigned, const struct bench_stream *stream)
 extern const struct bench_task_peer bench_tbb_group;
 const struct bench_task_peer bench_tbb_group = {
 	{ "tbb-group", 0, GROUP, nullptr, nullptr, nullptr, nullptr }, 0,
-	team_start, team_stop, group_run, group_stream, nullptr, group_fib, nullptr,
+	team_start, team_stop, group_run, group_stream, group_call, group_fib, nullptr,
 };
 
 extern const struct bench_task_peer bench_tbb_window;
 const struct bench_task_peer bench_tbb_window = {
 	{ "tbb-window", BENCH_VARIANT, WINDOW, nullptr, nullptr, nullptr, nullptr }, 0,
-	team_start, team_stop, group_run, window_stream, nullptr, nullptr, nullptr,
+	team_start, team_stop, group_run, window_stream, group_call, nullptr, nullptr,
 };
 
 extern const struct bench_task_peer bench_tbb_enqueue;
