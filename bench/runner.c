@@ -14,6 +14,9 @@
 #define RUNS_MAX	1024
 /* --smoke has so many times fewer items than --quick. */
 #define SMOKE_DIV	10
+#define ROUNDS		10
+#define ROUNDS_QUICK	3
+#define ROUNDS_SMOKE	1
 
 const struct bench_peer *const bench_peers[] = {
 	&bench_serial,
@@ -166,10 +169,20 @@ unsigned bench_div(const struct bench_workload *w, const struct bench_peer *peer
 	       (peer->flags & BENCH_SLOW ? w->slow_div : 1);
 }
 
+unsigned bench_rounds_usual(void)
+{
+	return bench_opt.smoke ? ROUNDS_SMOKE : bench_opt.quick ? ROUNDS_QUICK : ROUNDS;
+}
+
 unsigned bench_rounds(const struct bench_workload *w)
 {
-	return w->rounds_max && bench_opt.rounds > w->rounds_max ? w->rounds_max
-								 : bench_opt.rounds;
+	unsigned rounds = bench_rounds_usual();
+
+	if (w->once)
+		return 1;
+	if (bench_opt.rounds)
+		return bench_opt.rounds;
+	return w->rounds_max && rounds > w->rounds_max ? w->rounds_max : rounds;
 }
 
 size_t bench_count(const struct bench_workload *w)
