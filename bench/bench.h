@@ -224,6 +224,7 @@ struct bench_workload {
 	const char *base;	/* a peer to compare with, beside the best one */
 	unsigned workers;	/* 0 = as the command line says ... */
 	unsigned sweep[2];	/* ... and where that says nothing; 0 = the CPUs */
+	int scales;		/* --scale runs it with 1, 2, 4 ... CPUs */
 	/* A loop ... */
 	forkpool_fn *fn;
 	forkpool_fn *answer;	/* gives the same results sooner; NULL = fn */
@@ -306,6 +307,7 @@ struct bench_options {
 	const char *life;	/* only this peer's start and stop, for bench_life_main() */
 	int dirty;		/* MiB, for it */
 	int smoke;		/* quick, and smaller still: results count, times don't */
+	int scale;		/* some workloads with 1, 2, 4 ... workers */
 	int pin;		/* a pool of N workers gets N CPUs */
 	const char *json, *html, *compare;	/* files; NULL = none */
 };

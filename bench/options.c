@@ -13,7 +13,7 @@
 
 /* Options without a letter. */
 enum { OPTION_LIFE = 256, OPTION_DIRTY, OPTION_SMOKE, OPTION_PIN, OPTION_HTML, OPTION_COMPARE,
-       OPTION_SEED };
+       OPTION_SEED, OPTION_SCALE };
 
 static const char usage[] =
 "NAME\n"
@@ -29,6 +29,9 @@ static const char usage[] =
 "  -n, --workers LIST    numbers of workers, comma-separated, in the place of the CPUs\n"
 "                        or of what a workload has by itself; max: the usable CPUs;\n"
 "                        sweep: 1, 2, 4 ... max, and twice that\n"
+"      --scale           w1, w2, w3-uniform and w6 with 1, 2, 4 ... workers up to the CPUs,\n"
+"                        where --workers says nothing; below the CPUs with a peer of each\n"
+"                        kind only, unless --peers names them\n"
 "  -r, --rounds N        so many rounds; default: 10, of some workloads 6 or 3, with\n"
 "                        --quick 3, with --smoke 1.  An interval needs 6\n"
 "  -q, --quick           fewer items and rounds\n"
@@ -139,6 +142,9 @@ static int switch_take(int option)
 	case OPTION_PIN:
 		bench_opt.pin = 1;
 		return 0;
+	case OPTION_SCALE:
+		bench_opt.scale = 1;
+		return 0;
 	case 'l':
 		bench_list_print();
 		return 1;
@@ -203,6 +209,7 @@ int bench_options_parse(int argc, char **argv)
 		{ "rounds", required_argument, NULL, 'r' },
 		{ "quick", no_argument, NULL, 'q' },
 		{ "smoke", no_argument, NULL, OPTION_SMOKE },
+		{ "scale", no_argument, NULL, OPTION_SCALE },
 		{ "seed", required_argument, NULL, OPTION_SEED },
 		{ "pin", no_argument, NULL, OPTION_PIN },
 		{ "json", required_argument, NULL, 'j' },
