@@ -224,6 +224,7 @@ struct bench_workload {
 	const char *base;	/* a peer to compare with, beside the best one */
 	unsigned workers;	/* 0 = as the command line says ... */
 	unsigned sweep[2];	/* ... and where that says nothing; 0 = the CPUs */
+	int scales;		/* --scale runs it with 1, 2, 4 ... CPUs */
 	/* A loop ... */
 	forkpool_fn *fn;
 	forkpool_fn *answer;	/* gives the same results sooner; NULL = fn */
@@ -235,7 +236,8 @@ struct bench_workload {
 	unsigned fork_div;	/* BENCH_FORKS peers have count / fork_div; 0 = they're left out */
 	unsigned slow_div;	/* BENCH_SLOW peers divide by this, too; 0 = they are left out */
 	unsigned batch;		/* maps timed as one; 0 = 1 */
-	unsigned rounds_max;	/* 0 = as the command line says */
+	unsigned rounds_max;	/* where the command line names no number; 0 = what is usual */
+	int once;		/* a single round, whatever is asked for */
 	int cold;		/* no warm-up: the workload isn't about the pool's speed */
 	/* ... or something else, run for each number of workers. */
 	int (*run)(const struct bench_workload *workload, unsigned workers);
@@ -299,11 +301,13 @@ struct bench_options {
 	const char *peers;
 	unsigned sweep[BENCH_SWEEP_MAX];
 	unsigned sweep_count;	/* numbers of workers given; 0 = each workload's own */
-	unsigned rounds;
+	unsigned rounds;	/* as --rounds says; 0 = each workload's own */
+	unsigned seed;		/* of the order of peers in each round */
 	int quick;
 	const char *life;	/* only this peer's start and stop, for bench_life_main() */
 	int dirty;		/* MiB, for it */
 	int smoke;		/* quick, and smaller still: results count, times don't */
+	int scale;		/* some workloads with 1, 2, 4 ... workers */
 	int pin;		/* a pool of N workers gets N CPUs */
 	const char *json, *html, *compare;	/* files; NULL = none */
 };
@@ -337,6 +341,9 @@ int bench_chosen(const struct bench_workload *workload, const struct bench_peer 
 
 /* PEER has the items of WORKLOAD divided by this, and its times multiplied. */
 unsigned bench_div(const struct bench_workload *workload, const struct bench_peer *peer);
+
+/* Rounds where neither the command line nor the workload names a number. */
+unsigned bench_rounds_usual(void);
 
 unsigned bench_rounds(const struct bench_workload *workload);
 
@@ -387,6 +394,10 @@ struct bench_table {
 };
 
 void bench_table_print(const struct bench_table *table);
+
+/* The turns of a round: ORDER gets the numbers below COUNT in an order by chance. */
+void bench_order(const struct bench_table *table, unsigned round, unsigned count,
+		 unsigned order[BENCH_PEERS_MAX]);
 
 /* Sorts COUNT single times, and sets the percentiles of a series to theirs. */
 void bench_percentiles_set(struct bench_series *series, uint32_t *ns, size_t count);
@@ -453,12 +464,19 @@ struct bench_machine {
 	char model[128], kernel[160], host[72], date[48], cgroup[192];
 	char private_pages[32], shared_pages[32];
 	double mhz, load[3];
+	int scaling;		/* CPUs may be slowed down: a governor is not "performance" */
 	long cpus;
 	unsigned usable;
 };
 
 void bench_machine_read(struct bench_machine *ret);
 void bench_machine_print(const struct bench_machine *machine);
+
+/*
+ * The path of a file of this process's control group; CONTROLLER is "" in version 2.
+ * -ENOENT: there is none.
+ */
+int bench_cgroup_file(const char *controller, const char *file, char *ret, size_t size);
 
 /* What the compiler calls itself, and the commit this was built from. */
 const char *bench_compiler(void);

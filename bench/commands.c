@@ -268,22 +268,29 @@ static int first_run(struct commands *c)
 	return 0;
 }
 
+static int series_sample(struct commands *c, struct bench_series *s, unsigned round)
+{
+	int err;
+
+	bench_progress(c->name, s->peer->name, round);
+	err = sample_take(c, s->peer->variant, &s->sample[round - 1]);
+	if (err)
+		fprintf(stderr, "%s: %s: %s\n", c->name, s->peer->name,
+			err == -EIO ? "wrong result" : forkpool_strerror(err));
+	return err;
+}
+
 static int rounds_run(struct commands *c)
 {
 	struct bench_table *t = &c->table;
-	unsigned round, i;
+	unsigned round, i, order[BENCH_PEERS_MAX];
 	int err = first_run(c);
 
-	for (round = 0; !err && round < t->rounds; round++)
-		for (i = 0; !err && i < t->count; i++) {
-			struct bench_series *s = &t->series[(i + round) % t->count];
-
-			bench_progress(c->name, s->peer->name, round + 1);
-			err = sample_take(c, s->peer->variant, &s->sample[round]);
-			if (err)
-				fprintf(stderr, "%s: %s: %s\n", c->name, s->peer->name,
-					err == -EIO ? "wrong result" : forkpool_strerror(err));
-		}
+	for (round = 1; !err && round <= t->rounds; round++) {
+		bench_order(t, round, t->count, order);
+		for (i = 0; !err && i < t->count; i++)
+			err = series_sample(c, &t->series[order[i]], round);
+	}
 	return err;
 }
 

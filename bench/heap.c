@@ -149,28 +149,38 @@ static int work_measure(struct forkpool *pool, struct heap_work *w, double *ret)
 	return err;
 }
 
-static int table_run(struct forkpool *pool, struct heap_work *w, struct bench_table *t)
+static int series_sample(struct forkpool *pool, struct heap_work *w, struct bench_table *t,
+			 unsigned which, unsigned round)
 {
-	unsigned round, i, which;
+	struct bench_series *s = &t->series[which];
 	double took;
 
-	for (round = 0; round <= t->rounds; round++)
-		for (i = 0; i < t->count; i++) {
-			which = (i + round) % t->count;
-			t->series[which].peer = &peers[which];
-			bench_progress(t->name, peers[which].name, round);
-			w->pool = which == FORKPOOL ? pool : NULL;
-			w->trim = which == MALLOC_KEEP ? TRIM_NEVER : TRIM;
-			if (work_measure(pool, w, &took)) {
-				fprintf(stderr, "%s: %s: a block lost what was written to it\n",
-					t->name, peers[which].name);
+	s->peer = &peers[which];
+	bench_progress(t->name, peers[which].name, round);
+	w->pool = which == FORKPOOL ? pool : NULL;
+	w->trim = which == MALLOC_KEEP ? TRIM_NEVER : TRIM;
+	if (work_measure(pool, w, &took)) {
+		fprintf(stderr, "%s: %s: a block lost what was written to it\n", t->name,
+			peers[which].name);
+		return -1;
+	}
+	if (round)
+		s->sample[round - 1] = took;
+	else
+		s->first = took;
+	return 0;
+}
+
+static int table_run(struct forkpool *pool, struct heap_work *w, struct bench_table *t)
+{
+	unsigned round, i, order[BENCH_PEERS_MAX];
+
+	for (round = 0; round <= t->rounds; round++) {
+		bench_order(t, round, t->count, order);
+		for (i = 0; i < t->count; i++)
+			if (series_sample(pool, w, t, order[i], round))
 				return -1;
-			}
-			if (round)
-				t->series[which].sample[round - 1] = took;
-			else
-				t->series[which].first = took;
-		}
+	}
 	return 0;
 }
 

@@ -251,10 +251,10 @@ static void context_put(FILE *f)
 	text_put(f, "date", m->date);
 	fprintf(f, ",\n"), text_put(f, "host_name", m->host);
 	fprintf(f, ",\n"), text_put(f, "executable", program);
-	fprintf(f, ",\n\"num_cpus\": %ld, \"mhz_per_cpu\": %.0f, \"cpu_scaling_enabled\": false,\n"
+	fprintf(f, ",\n\"num_cpus\": %ld, \"mhz_per_cpu\": %.0f, \"cpu_scaling_enabled\": %s,\n"
 		"\"load_avg\": [%.2f, %.2f, %.2f], \"caches\": [],\n"
 		"\"library_build_type\": \"release\", \"json_schema_version\": 1,\n",
-		m->cpus, m->mhz, m->load[0], m->load[1], m->load[2]);
+		m->cpus, m->mhz, m->scaling ? "true" : "false", m->load[0], m->load[1], m->load[2]);
 	text_put(f, "machine", m->model);
 	fprintf(f, ",\n\"usable_cpus\": %u,\n", m->usable), text_put(f, "kernel", m->kernel);
 	fprintf(f, ",\n"), text_put(f, "cgroup", m->cgroup);
@@ -262,7 +262,9 @@ static void context_put(FILE *f)
 	fprintf(f, ",\n"), text_put(f, "commit", bench_commit());
 	fprintf(f, ",\n"), text_put(f, "forkpool_version", PACKAGE_VERSION);
 	fprintf(f, ",\n"), text_put(f, "huge_pages", pages);
-	fprintf(f, ",\n\"rounds\": %u", bench_opt.rounds);
+	fprintf(f, ",\n\"rounds\": %u",
+		bench_opt.rounds ? bench_opt.rounds : bench_rounds_usual());
+	fprintf(f, ", \"seed\": %u", bench_opt.seed);
 	truth_put(f, "quick", bench_opt.quick);
 	truth_put(f, "smoke", bench_opt.smoke);
 	truth_put(f, "pin", bench_opt.pin);

@@ -187,15 +187,38 @@ static void table_setup(struct bench_table *t, const struct bench_workload *w,
 			t->series[t->count++].peer = bench_peers[i];
 }
 
+/* By their peers: a series' number changes where another one is left out. */
+static unsigned turns_draw(const struct bench_table *t, unsigned round,
+			   const struct bench_peer *turn[BENCH_PEERS_MAX])
+{
+	unsigned order[BENCH_PEERS_MAX], i;
+
+	bench_order(t, round, t->count, order);
+	for (i = 0; i < t->count; i++)
+		turn[i] = t->series[order[i]].peer;
+	return t->count;
+}
+
+static unsigned series_index(const struct bench_table *t, const struct bench_peer *peer)
+{
+	unsigned i = 0;
+
+	while (t->series[i].peer != peer)
+		i++;
+	return i;
+}
+
 static int round_run(const struct bench_workload *w, struct bench_table tables[MEASURES],
 		     int dirty, unsigned round)
 {
+	const struct bench_peer *turn[BENCH_PEERS_MAX];
+	const unsigned count = turns_draw(&tables[START], round, turn);
 	struct life life[LIVES];
-	unsigned i = 0, m;
+	unsigned i, m;
 
-	while (i < tables[START].count) {
-		unsigned index = (i + round) % tables[START].count;
-		const struct bench_peer *peer = tables[START].series[index].peer;
+	for (i = 0; i < count; i++) {
+		const struct bench_peer *peer = turn[i];
+		const unsigned index = series_index(&tables[START], peer);
 
 		bench_progress(w->name, peer->name, round + 1);
 		if (lives_spawn(peer, tables[START].workers, dirty, life)) {
@@ -206,7 +229,6 @@ static int round_run(const struct bench_workload *w, struct bench_table tables[M
 				bench_series_drop(&tables[m], index);
 			continue;
 		}
-		i++;
 		for (m = 0; m < MEASURES; m++) {
 			struct bench_series *s = &tables[m].series[index];
 

@@ -85,7 +85,7 @@ static void candidate_print(const struct bench_peer *peer, const struct bench_ta
 
 static void workload_print(const struct bench_workload *w)
 {
-	printf("  %-18s%s", w->name, w->title);
+	printf("  %-20s %s", w->name, w->title);
 	if (w->group)
 		printf(" (group %s)", w->group);
 	if (w->on_request)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Lists of names and of numbers, as the command line has them. */
+/* What the command line says, and the lists of names and of numbers in it. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +8,8 @@
 #include "bench.h"
 
 #define WORKERS_MAX	1024
+
+struct bench_options bench_opt;
 
 int bench_listed(const char *list, const char *name)
 {

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Runs a workload that is a loop: all peers' pools stand ready, and each round
- * maps the same items on every one of them, in an order that shifts from round
- * to round.  Round 0, where memory is touched for the first time, is kept apart.
+ * maps the same items on every one of them, in an order by chance.  Round 0, where memory is touched for the first time, is kept apart.
  *
  * Before a sample the runner waits until the pool measured before it has gone
  * to sleep, wipes the results, and wakes the pool with a small map.
@@ -236,12 +235,14 @@ static int entry_measure(struct contest *c, struct entry *e, unsigned round)
 
 static int contest_run(struct contest *c)
 {
-	unsigned round, i;
+	unsigned round, i, order[BENCH_PEERS_MAX];
 
-	for (round = c->workload->cold ? 1 : 0; round <= c->table.rounds; round++)
+	for (round = c->workload->cold ? 1 : 0; round <= c->table.rounds; round++) {
+		bench_order(&c->table, round, c->count, order);
 		for (i = 0; i < c->count; i++)
-			if (entry_measure(c, &c->entry[(i + round) % c->count], round))
+			if (entry_measure(c, &c->entry[order[i]], round))
 				return -1;
+	}
 	return 0;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What this was measured on, and built with. */
+#include <errno.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,34 +61,47 @@ static void huge_pages(const char *file, char *ret, size_t size)
 
 /* ---- Limits ---------------------------------------------------------------------------- */
 
-/*
- * The line that FILE has in this process's control group; CONTROLLER is "" in
- * version 2.  Where a container shows its own group as the root, that is it.
- */
-static void cgroup_read(const char *controller, const char *file, char *ret, size_t size)
+/* PATH of FILE in GROUP, or, where a container shows its own group as the root, there. */
+static int group_file(const char *controller, const char *group, const char *file, char *path,
+		      size_t size)
+{
+	int need = snprintf(path, size, "/sys/fs/cgroup/%s%s/%s", controller, group, file);
+
+	if (need > 0 && (size_t)need < size && !access(path, R_OK))
+		return 0;
+	need = snprintf(path, size, "/sys/fs/cgroup/%s/%s", controller, file);
+	return need > 0 && (size_t)need < size && !access(path, R_OK) ? 0 : -ENOENT;
+}
+
+int bench_cgroup_file(const char *controller, const char *file, char *ret, size_t size)
 {
 	FILE *groups = fopen("/proc/self/cgroup", "re");
-	char line[512], path[640];
+	int err = -ENOENT;
+	char line[512];
 
-	ret[0] = '\0';
-	while (groups && fgets(line, sizeof(line), groups) && !ret[0]) {
+	while (err && groups && fgets(line, sizeof(line), groups)) {
 		char *names = strchr(line, ':'), *group = names ? strchr(names + 1, ':') : NULL;
 
 		if (!group)
 			continue;
 		*group++ = '\0';
 		group[strcspn(group, "\n")] = '\0';
-		if (strcmp(names + 1, controller))
-			continue;
-		snprintf(path, sizeof(path), "/sys/fs/cgroup/%s%s/%s", controller, group, file);
-		line_read(path, ret, size);
-		if (!ret[0]) {
-			snprintf(path, sizeof(path), "/sys/fs/cgroup/%s/%s", controller, file);
-			line_read(path, ret, size);
-		}
+		if (!strcmp(names + 1, controller))
+			err = group_file(controller, group, file, ret, size);
 	}
 	if (groups)
 		fclose(groups);
+	return err;
+}
+
+/* The first line of it. */
+static void cgroup_read(const char *controller, const char *file, char *ret, size_t size)
+{
+	char path[640];
+
+	ret[0] = '\0';
+	if (!bench_cgroup_file(controller, file, path, sizeof(path)))
+		line_read(path, ret, size);
 }
 
 /* What version 1 shows where nothing is limited: the greatest number of whole pages. */
@@ -118,6 +132,24 @@ static void limits_read(char *ret, size_t size)
 		 cpu_text[0] || memory_text[0] ? memory_text : "none");
 }
 
+/* ---- Clock frequency ---------------------------------------------------------------------- */
+
+/* Whether some CPU has a governor that may slow it down; in a virtual machine none is seen. */
+static int scaling_read(long cpus)
+{
+	char path[80], governor[32];
+	long cpu;
+
+	for (cpu = 0; cpu < cpus; cpu++) {
+		snprintf(path, sizeof(path),
+			 "/sys/devices/system/cpu/cpu%ld/cpufreq/scaling_governor", cpu);
+		line_read(path, governor, sizeof(governor));
+		if (governor[0] && strcmp(governor, "performance"))
+			return 1;
+	}
+	return 0;
+}
+
 /* ---- All of it --------------------------------------------------------------------------- */
 
 void bench_machine_read(struct bench_machine *m)
@@ -141,6 +173,7 @@ void bench_machine_read(struct bench_machine *m)
 	getloadavg(m->load, 3);
 	m->cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	m->usable = forkpool_cpu_count();
+	m->scaling = scaling_read(sysconf(_SC_NPROCESSORS_CONF));
 }
 
 const char *bench_compiler(void)

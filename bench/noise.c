@@ -95,20 +95,27 @@ static void stat_read(struct reading *ret)
 		fclose(file);
 }
 
-/* In version 2 of control groups; where a container shows its own group as the root. */
+/* How long its control group had to stand still, ns; version 2 of these counts us, 1 ns. */
 static int64_t throttled_read(void)
 {
-	static const char path[] = "/sys/fs/cgroup/cpu.stat";
-	FILE *file = fopen(path, "re");
-	char line[128];
-	long long us = 0;
+	char path[640], line[128];
+	long long value = 0;
+	int64_t ns = 0;
+	FILE *file;
 
-	while (file && fgets(line, sizeof(line), file))
-		if (sscanf(line, "throttled_usec %lld", &us) == 1)
-			break;
+	if (bench_cgroup_file("", "cpu.stat", path, sizeof(path)) &&
+	    bench_cgroup_file("cpu", "cpu.stat", path, sizeof(path)))
+		return 0;
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "throttled_usec %lld", &value) == 1)
+			ns = value * 1000;
+		else if (sscanf(line, "throttled_time %lld", &value) == 1)
+			ns = value;
+	}
 	if (file)
 		fclose(file);
-	return us * 1000;
+	return ns;
 }
 
 static void reading_take(struct reading *ret)

@@ -2,21 +2,18 @@
 /* The command line. */
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench.h"
 
-#define ROUNDS		10
-#define ROUNDS_QUICK	3
-#define ROUNDS_SMOKE	1
 #define DIRTY_MOST	1048576	/* MiB */
 
 /* Options without a letter. */
-enum { OPTION_LIFE = 256, OPTION_DIRTY, OPTION_SMOKE, OPTION_PIN, OPTION_HTML, OPTION_COMPARE };
-
-struct bench_options bench_opt;
+enum { OPTION_LIFE = 256, OPTION_DIRTY, OPTION_SMOKE, OPTION_PIN, OPTION_HTML, OPTION_COMPARE,
+       OPTION_SEED, OPTION_SCALE };
 
 static const char usage[] =
 "NAME\n"
@@ -32,16 +29,23 @@ static const char usage[] =
 "  -n, --workers LIST    numbers of workers, comma-separated, in the place of the CPUs\n"
 "                        or of what a workload has by itself; max: the usable CPUs;\n"
 "                        sweep: 1, 2, 4 ... max, and twice that\n"
-"  -r, --rounds N        rounds: default 10, with --quick 3, with --smoke 1; some\n"
-"                        workloads have fewer\n"
+"      --scale           w1, w2, w3-uniform and w6 with 1, 2, 4 ... workers up to the CPUs,\n"
+"                        where --workers says nothing; below the CPUs with a peer of each\n"
+"                        kind only, unless --peers names them\n"
+"  -r, --rounds N        so many rounds; default: 10, of some workloads 6 or 3, with\n"
+"                        --quick 3, with --smoke 1.  An interval needs 6\n"
 "  -q, --quick           fewer items and rounds\n"
 "      --smoke           fewer still, and of a sweep the first and the last point: whether\n"
 "                        all of it works\n"
+"      --seed N          of the order of peers, which is another in each round; default:\n"
+"                        from the clock, so that two runs don't share what an order does\n"
 "      --pin             a pool of N workers gets N CPUs and one for each thread that\n"
 "                        submits, as long as there are so many\n"
 "  -j, --json FILE       every sample and median in google-benchmark's layout\n"
 "      --html FILE       a page with plots (needs python3 and gnuplot)\n"
-"      --compare OLD     tells what is better or worse than in OLD, a file of --json\n"
+"      --compare OLD     tells what is better or worse than in OLD, a file of --json, and\n"
+"                        which peers have changed places; compare-runs --inversions does\n"
+"                        the latter for two files\n"
 "  -l, --list            workloads; peers, and why some are not there\n"
 "  -h, --help            this text\n"
 "      --life PEER       only this peer's start and stop, as plain numbers (ns, ns, bytes\n"
@@ -59,7 +63,8 @@ static const char usage[] =
 "  0  all is well\n"
 "  1  a result was wrong, a workload failed, or a file could not be written\n"
 "  2  wrong options, or a tool is missing\n"
-"  3  with --compare: a median of forkpool is worse, and the intervals don't meet\n"
+"  3  with --compare: a median of forkpool is worse, the intervals don't meet, both cover\n"
+"     95 %, and neither is noisy\n"
 "\n"
 "EXAMPLES\n"
 "  run --quick --workloads w1,w2 --workers sweep\n"
@@ -137,6 +142,9 @@ static int switch_take(int option)
 	case OPTION_PIN:
 		bench_opt.pin = 1;
 		return 0;
+	case OPTION_SCALE:
+		bench_opt.scale = 1;
+		return 0;
 	case 'l':
 		bench_list_print();
 		return 1;
@@ -171,6 +179,8 @@ static int option_take(int option)
 		return workers_take(optarg);
 	case 'r':
 		return bench_number_parse(optarg, BENCH_ROUNDS_MAX, &bench_opt.rounds);
+	case OPTION_SEED:
+		return bench_number_parse(optarg, UINT_MAX, &bench_opt.seed);
 	case 'j':
 		bench_opt.json = optarg;
 		return 0;
@@ -199,6 +209,8 @@ int bench_options_parse(int argc, char **argv)
 		{ "rounds", required_argument, NULL, 'r' },
 		{ "quick", no_argument, NULL, 'q' },
 		{ "smoke", no_argument, NULL, OPTION_SMOKE },
+		{ "scale", no_argument, NULL, OPTION_SCALE },
+		{ "seed", required_argument, NULL, OPTION_SEED },
 		{ "pin", no_argument, NULL, OPTION_PIN },
 		{ "json", required_argument, NULL, 'j' },
 		{ "html", required_argument, NULL, OPTION_HTML },
@@ -217,9 +229,8 @@ int bench_options_parse(int argc, char **argv)
 		fprintf(stderr, "'%s' is no option; see --help\n", argv[optind]);
 		err = -EINVAL;
 	}
-	if (!bench_opt.rounds)
-		bench_opt.rounds = bench_opt.smoke ? ROUNDS_SMOKE
-						   : bench_opt.quick ? ROUNDS_QUICK : ROUNDS;
+	if (!bench_opt.seed)
+		bench_opt.seed = (unsigned)(bench_clock() / 1000 % UINT_MAX) + 1;
 	if (!err && !bench_opt.life)
 		err = bench_tools_check();
 	return err;

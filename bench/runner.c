@@ -14,6 +14,9 @@
 #define RUNS_MAX	1024
 /* --smoke has so many times fewer items than --quick. */
 #define SMOKE_DIV	10
+#define ROUNDS		10
+#define ROUNDS_QUICK	3
+#define ROUNDS_SMOKE	1
 
 const struct bench_peer *const bench_peers[] = {
 	&bench_serial,
@@ -166,10 +169,20 @@ unsigned bench_div(const struct bench_workload *w, const struct bench_peer *peer
 	       (peer->flags & BENCH_SLOW ? w->slow_div : 1);
 }
 
+unsigned bench_rounds_usual(void)
+{
+	return bench_opt.smoke ? ROUNDS_SMOKE : bench_opt.quick ? ROUNDS_QUICK : ROUNDS;
+}
+
 unsigned bench_rounds(const struct bench_workload *w)
 {
-	return w->rounds_max && bench_opt.rounds > w->rounds_max ? w->rounds_max
-								 : bench_opt.rounds;
+	unsigned rounds = bench_rounds_usual();
+
+	if (w->once)
+		return 1;
+	if (bench_opt.rounds)
+		return bench_opt.rounds;
+	return w->rounds_max && rounds > w->rounds_max ? w->rounds_max : rounds;
 }
 
 size_t bench_count(const struct bench_workload *w)
@@ -220,16 +233,27 @@ static int workload_skipped(unsigned index)
 	       group_has(bench_workload(index + 1), group);
 }
 
+/* 1, 2, 4 ... to the CPUs: what --workers sweep is, without the last point. */
+static unsigned scale_points(unsigned sweep[BENCH_SWEEP_MAX])
+{
+	int count = bench_sweep_parse("sweep", bench_machine.usable, sweep);
+
+	return count > 1 ? (unsigned)count - 1 : 1;
+}
+
 static void workload_plan(const struct bench_workload *w)
 {
 	const unsigned *sweep = &bench_machine.usable;
-	unsigned count = 1, i;
+	unsigned points[BENCH_SWEEP_MAX], count = 1, i;
 
 	if (w->workers) {
 		sweep = &w->workers;
 	} else if (bench_opt.sweep_count) {
 		sweep = bench_opt.sweep;
 		count = bench_opt.sweep_count;
+	} else if (bench_opt.scale && w->scales) {
+		sweep = points;
+		count = scale_points(points);
 	} else if (w->sweep[0]) {
 		sweep = w->sweep;
 		count = w->sweep[1] ? 2 : 1;
@@ -242,10 +266,23 @@ static void workload_plan(const struct bench_workload *w)
 
 /* ---- The run --------------------------------------------------------------------------- */
 
+/* One of each kind: with all peers the points of --scale would take as long as half the run. */
+static const char scale_peers[] = "serial,forkpool,pipe-chunk,socket-chunk,shm-chunk,"
+				  "condvar-chunk,omp-static,tbb,py-pool";
+
+/* Whether this is such a point, below what the workload has by itself. */
+static int scale_point(const struct bench_workload *w, unsigned workers)
+{
+	return bench_opt.scale && w->scales && !bench_opt.sweep_count &&
+	       workers < bench_machine.usable;
+}
+
 static void workload_child(const struct bench_workload *w, unsigned workers)
 {
 	int err;
 
+	if (scale_point(w, workers) && !bench_opt.peers)
+		bench_opt.peers = scale_peers;
 	/* A pool that has the caller for one of its workers gets no less for that. */
 	if (bench_opt.pin && bench_cpus_pin(workers + w->submitters))
 		perror("--pin");

@@ -153,8 +153,46 @@ static void lists_test(void)
 	EXPECT(!bench_listed("w10,w2", "w1") && !bench_listed(NULL, "w1"));
 }
 
+/* Each round has each number once; and in many rounds each follows each other one, and alike. */
+static void order_test(void)
+{
+	enum { COUNT = 5, ROUNDS = 2000 };
+	struct bench_table t = { .name = "table", .workers = 2 };
+	unsigned follows[COUNT][COUNT] = { { 0 } }, order[BENCH_PEERS_MAX], again[BENCH_PEERS_MAX];
+	unsigned round, i, k;
+
+	bench_opt.seed = 7;
+	for (round = 0; round < ROUNDS; round++) {
+		unsigned seen = 0;
+
+		bench_order(&t, round, COUNT, order);
+		for (i = 0; i < COUNT; i++)
+			seen |= 1U << order[i];
+		EXPECT(seen == (1U << COUNT) - 1);
+		for (i = 1; i < COUNT; i++)
+			follows[order[i - 1]][order[i]]++;
+	}
+	/* ROUNDS / COUNT of each pair; six standard deviations are 107. */
+	for (i = 0; i < COUNT; i++)
+		for (k = 0; k < COUNT; k++)
+			EXPECT(i == k ? !follows[i][k]
+				      : follows[i][k] > 290 && follows[i][k] < 510);
+	bench_order(&t, ROUNDS - 1, COUNT, again);
+	EXPECT(!memcmp(order, again, COUNT * sizeof(*order)));
+	/* Two seeds have other orders. */
+	for (round = k = 0; round < 20; round++) {
+		bench_opt.seed = 7;
+		bench_order(&t, round, COUNT, order);
+		bench_opt.seed = 8;
+		bench_order(&t, round, COUNT, again);
+		k += !memcmp(order, again, COUNT * sizeof(*order));
+	}
+	EXPECT(k < 10);
+}
+
 int main(void)
 {
+	order_test();
 	median_test();
 	mad_test();
 	interval_test();

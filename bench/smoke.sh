@@ -44,6 +44,13 @@ pinned_run() {
 	./run --smoke --workloads w2,w5-hot --workers sweep --pin --peers forkpool,serial,condvar
 }
 
+# The file says which seed it was, and has both numbers of workers where there are two CPUs.
+scaled_run() {
+	./run --smoke --workloads w1 --scale --peers forkpool,serial --seed 7 \
+		--json "$folder/scaled.json" && grep -q '"seed": 7,' "$folder/scaled.json" &&
+		grep -q 'w1/serial/workers:1"' "$folder/scaled.json"
+}
+
 page_make() {
 	./run --smoke --workloads w2,w5-hot --html smoke.html && [ -s smoke.html ]
 }
@@ -77,6 +84,7 @@ json_check() {
 check "all workloads and peers" all_run
 check "JSON" json_check smoke.json
 check "pinned, and more workers than CPUs" pinned_run
+check "from one worker on" scaled_run
 check "list" ./run --list
 check "help" ./run --help
 check "a misspelt workload" status_is 2 ./run --workloads w0

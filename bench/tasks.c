@@ -119,30 +119,38 @@ int task_contest_start(struct task_contest *c, const struct bench_workload *w,
 	return arrays_setup(c);
 }
 
-int task_contest_run(struct task_contest *c, task_measure *measure)
+static int entry_sample(struct task_contest *c, struct task_entry *e, task_measure *measure,
+			unsigned round)
 {
-	unsigned round, i;
+	double took = 0;
 	int err;
 
-	for (round = 0; round <= c->table.rounds; round++)
-		for (i = 0; i < c->count; i++) {
-			struct task_entry *e = &c->entry[(i + round) % c->count];
-			double took = 0;
-
-			bench_progress(c->workload->name, e->peer->peer.name, round);
-			bench_settle(TASK_SETTLE_TIME);
-			err = measure(c, e, round, &took);
-			if (err) {
-				fprintf(stderr, "%s: %s: %s\n", c->workload->name,
-					e->peer->peer.name, forkpool_strerror(err));
-				return err;
-			}
-			if (round)
-				e->series->sample[round - 1] = took;
-			else
-				e->series->first = took;
-		}
+	bench_progress(c->workload->name, e->peer->peer.name, round);
+	bench_settle(TASK_SETTLE_TIME);
+	err = measure(c, e, round, &took);
+	if (err) {
+		fprintf(stderr, "%s: %s: %s\n", c->workload->name, e->peer->peer.name,
+			forkpool_strerror(err));
+		return err;
+	}
+	if (round)
+		e->series->sample[round - 1] = took;
+	else
+		e->series->first = took;
 	return 0;
+}
+
+int task_contest_run(struct task_contest *c, task_measure *measure)
+{
+	unsigned round, i, order[BENCH_PEERS_MAX];
+	int err = 0;
+
+	for (round = 0; round <= c->table.rounds; round++) {
+		bench_order(&c->table, round, c->count, order);
+		for (i = 0; !err && i < c->count; i++)
+			err = entry_sample(c, &c->entry[order[i]], measure, round);
+	}
+	return err;
 }
 
 void task_contest_stop(struct task_contest *c)

@@ -85,16 +85,18 @@ static int summer_measure(struct billion *b, struct summer *s, double *ret)
 static int rounds_run(struct billion *b)
 {
 	struct bench_table *t = &b->table;
-	unsigned round, i;
+	unsigned round, i, order[BENCH_PEERS_MAX];
 
-	for (round = 0; round < t->rounds; round++)
+	for (round = 0; round < t->rounds; round++) {
+		bench_order(t, round, t->count, order);
 		for (i = 0; i < t->count; i++) {
-			struct summer *s = &b->summer[(i + round) % t->count];
+			struct summer *s = &b->summer[order[i]];
 
 			bench_progress(t->name, s->peer->name, round + 1);
 			if (summer_measure(b, s, &s->series->sample[round]))
 				return -1;
 		}
+	}
 	return 0;
 }
 

@@ -108,12 +108,13 @@ static unsigned rows_choose(const struct cost *c, struct bench_table *t)
 
 static int rounds_run(struct cost *c, struct bench_table *t)
 {
-	unsigned round, i;
+	unsigned round, i, order[BENCH_PEERS_MAX];
 	double took;
 
-	for (round = 0; round <= t->rounds; round++)
+	for (round = 0; round <= t->rounds; round++) {
+		bench_order(t, round, t->count, order);
 		for (i = 0; i < t->count; i++) {
-			struct bench_series *s = &t->series[(i + round) % t->count];
+			struct bench_series *s = &t->series[order[i]];
 
 			bench_progress(t->name, s->peer->name, round);
 			if (row_measure(c, s->peer, &took))
@@ -123,6 +124,7 @@ static int rounds_run(struct cost *c, struct bench_table *t)
 			else
 				s->first = took;
 		}
+	}
 	return 0;
 }
 

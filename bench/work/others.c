@@ -49,6 +49,6 @@ const struct bench_workload bench_heap[] = {
 const struct bench_workload bench_idle[] = {
 	{ .name = "idle", .title = "context switches of an idle pool in 10 s",
 	  .skip = BENCH_SERIAL | BENCH_VARIANT, .run = bench_idle_run, .slow_div = 1,
-	  .rounds_max = 1, .on_request = 1 },
+	  .once = 1, .on_request = 1 },
 	{ .name = NULL },
 };

@@ -35,7 +35,7 @@ const struct bench_workload bench_w1[] = {
 	  .unit = BENCH_NS_PER_ITEM, .base = "omp-static", .fn = bench_hash_item,
 	  .fill = bench_seeds_fill, .in_size = sizeof(uint64_t), .out_size = sizeof(uint64_t),
 	  .count = 10000000, .quick_div = 5, .per_item_div = 100, .fork_div = 10000,
-	  .slow_div = 1 },
+	  .slow_div = 1, .scales = 1 },
 	{ .name = "w1-range", .title = "W1 with the loop inlined in the user's range",
 	  .unit = BENCH_NS_PER_ITEM, .base = "omp-static", .range = hash_range,
 	  .fill = bench_seeds_fill, .in_size = sizeof(uint64_t), .out_size = sizeof(uint64_t),

@@ -14,7 +14,7 @@ const struct bench_workload bench_w2[] = {
 	  .unit = BENCH_MS_PER_MAP, .fn = lcg_item, .fill = bench_seeds_fill,
 	  .in_size = sizeof(uint64_t), .out_size = sizeof(uint64_t),
 	  .count = 1000000, .quick_div = 20, .per_item_div = 10, .fork_div = 500,
-	  .slow_div = 1, .rounds_max = 6 },
+	  .slow_div = 1, .rounds_max = 6, .scales = 1 },
 	{ .name = "nested", .title = "nested: 50 x 50 x 50 items of 1 us, flat and as maps in maps",
 	  .unit = BENCH_MS_PER_MAP, .base = "forkpool", .fn = lcg_item, .fill = bench_seeds_fill,
 	  .in_size = sizeof(uint64_t), .out_size = sizeof(uint64_t),

@@ -59,7 +59,7 @@ static void dear_fill(void *in, size_t count)
 	.count = 10000, .quick_div = 20, .per_item_div = (part), .rounds_max = 6, __VA_ARGS__ }
 
 const struct bench_workload bench_w3[] = {
-	W3(uniform, "uniform", 4, .fork_div = 4, .slow_div = 1),
+	W3(uniform, "uniform", 4, .fork_div = 4, .slow_div = 1, .scales = 1),
 	W3(growing, "cost growing with the index", 1, .skip = BENCH_FOREIGN),
 	W3(dear, "1 % of them 100 times dearer", 4, .fork_div = 4, .slow_div = 1),
 	{ .name = NULL },

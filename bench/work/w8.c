@@ -56,6 +56,6 @@ const struct bench_workload bench_w8[] = {
 	  .fn = sleep_item, .answer = sleep_answer, .fill = sleep_short_fill,
 	  .in_size = sizeof(int64_t), .out_size = sizeof(int64_t),
 	  .count = 200, .quick_div = 5, .per_item_div = 1, .fork_div = 1, .slow_div = 1,
-	  .rounds_max = 3, .cold = 1 },
+	  .rounds_max = 6, .cold = 1 },
 	{ .name = NULL },
 };
