@@ -383,10 +383,10 @@ struct gate {
 enum { GATE_CLAIMS, GATE_FAILED, GATE_LOCKED, GATE_TAKEN, GATE_FETCHED, GATE_CALLS, GATES };
 
 static const struct gate gates[GATES] = {
-	[GATE_CLAIMS] = { "claims", 0.02, 0, 0.01, 0 },
-	[GATE_FAILED] = { "failed compare-and-swaps", 0.02, 0, 0.05, 0.06 },
-	[GATE_LOCKED] = { "locked instructions", 0.05, 0.001, 0.1, 0.06 },
-	[GATE_TAKEN] = { "shared lines written", 0.05, 0.006, 0.2, 0.06 },
+	[GATE_CLAIMS] = { "claims", 0.04, 0, 0.01, 0 },
+	[GATE_FAILED] = { "failed compare-and-swaps", 0.03, 0, 0.05, 0.06 },
+	[GATE_LOCKED] = { "locked instructions", 0.08, 0.001, 0.1, 0.06 },
+	[GATE_TAKEN] = { "shared lines written", 0.15, 0.006, 0.2, 0.06 },
 	[GATE_FETCHED] = { "shared lines read", 0.05, 0.1, 1, 1.6 },
 	[GATE_CALLS] = { "system calls", 0.01, 0, 0.05, 0 },
 };
