@@ -247,8 +247,8 @@ static int init_locks(struct forkpool *pool)
 /*
  * Spinning is for those who have a CPU to themselves; others would only be in
  * the way.  Where there are no more CPUs than workers that depends on how many of
- * those are awake (fp_idle_may_spin()).  Asked while the workers start, since the quota takes a dozen files
- * to find out.
+ * those are awake (fp_idle_may_spin()).  Asked while the workers start, since the
+ * quota takes a dozen files to find out.
  */
 void fp_pool_set_spin(struct forkpool *pool, uint32_t workers)
 {
