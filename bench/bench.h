@@ -395,6 +395,19 @@ struct bench_table {
 
 void bench_table_print(const struct bench_table *table);
 
+/* What a table has from its workload; no series has been measured. */
+void bench_table_setup(struct bench_table *table, const struct bench_workload *workload,
+		       unsigned workers);
+
+/* One sample of the series INDEX, the smaller the better; -EIO: a wrong result. */
+typedef int bench_sample(void *arg, unsigned index, unsigned round, double *ret);
+
+/*
+ * Takes the samples of the rounds FROM, 0 or 1, to the table's last, of each series in
+ * turn; those of round 0 are kept apart, as first.  An error ends it, and has been told.
+ */
+int bench_rounds_run(struct bench_table *table, unsigned from, bench_sample *sample, void *arg);
+
 /* The turns of a round: ORDER gets the numbers below COUNT in an order by chance. */
 void bench_order(const struct bench_table *table, unsigned round, unsigned count,
 		 unsigned order[BENCH_PEERS_MAX]);

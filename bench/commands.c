@@ -268,30 +268,19 @@ static int first_run(struct commands *c)
 	return 0;
 }
 
-static int series_sample(struct commands *c, struct bench_series *s, unsigned round)
+static int series_sample(void *arg, unsigned index, unsigned round, double *ret)
 {
-	int err;
+	struct commands *c = arg;
 
-	bench_progress(c->name, s->peer->name, round);
-	err = sample_take(c, s->peer->variant, &s->sample[round - 1]);
-	if (err)
-		fprintf(stderr, "%s: %s: %s\n", c->name, s->peer->name,
-			err == -EIO ? "wrong result" : forkpool_strerror(err));
-	return err;
+	(void)round;
+	return sample_take(c, c->table.series[index].peer->variant, ret);
 }
 
 static int rounds_run(struct commands *c)
 {
-	struct bench_table *t = &c->table;
-	unsigned round, i, order[BENCH_PEERS_MAX];
 	int err = first_run(c);
 
-	for (round = 1; !err && round <= t->rounds; round++) {
-		bench_order(t, round, t->count, order);
-		for (i = 0; !err && i < t->count; i++)
-			err = series_sample(c, &t->series[order[i]], round);
-	}
-	return err;
+	return err ? err : bench_rounds_run(&c->table, 1, series_sample, c);
 }
 
 /* ---- The workload ------------------------------------------------------------------------ */
@@ -316,16 +305,9 @@ static int commands_setup(struct commands *c, const struct bench_workload *w, un
 	c->count = bench_opt.quick ? w->count / w->quick_div : w->count;
 	c->steps = w->steps;
 	snprintf(c->steps_text, sizeof(c->steps_text), "%" PRIu64, c->steps);
-	t->name = w->name;
-	t->group = w->group;
-	t->x = w->x;
-	t->x_unit = w->x_unit;
-	snprintf(t->title, sizeof(t->title), "%s", w->title);
+	bench_table_setup(t, w, workers);
 	t->unit = "ms/command";
 	t->scale = 1e-6 / (double)c->count;
-	t->base = w->base;
-	t->workers = workers;
-	t->rounds = bench_rounds(w);
 	for (i = 0; i < PEERS; i++)
 		if (bench_chosen(w, &peers[i]))
 			t->series[t->count++].peer = &peers[i];

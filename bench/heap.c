@@ -10,6 +10,7 @@
  * and frees them.  While it is timed it writes to the start of each block, as who
  * allocates does.
  */
+#include <errno.h>
 #include <malloc.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -36,6 +37,7 @@ static const struct bench_peer peers[PEERS] = {
 #define TRIM_NEVER	(1 << 30)
 
 struct heap_work {
+	struct forkpool *host;		/* whose workers they are */
 	struct forkpool *pool;		/* NULL: malloc */
 	int trim;			/* for malloc: what may lie idle at the end of its heap */
 	size_t size;
@@ -130,7 +132,7 @@ static int work_item(void *arg, const void *in, void *out)
 }
 
 /* One sample; in workers one item for each of them. */
-static int work_measure(struct forkpool *pool, struct heap_work *w, double *ret)
+static int work_measure(struct heap_work *w, double *ret)
 {
 	FORKPOOL_JOB_OPTS(opts, .arg = w, .arg_size = sizeof(*w), .chunk = 1);
 	double each[BENCH_ROUNDS_MAX], sum = 0;
@@ -139,73 +141,48 @@ static int work_measure(struct forkpool *pool, struct heap_work *w, double *ret)
 
 	if (!w->crowd) {
 		*ret = blocks_hold(w) ? pairs_time(w) : 0;
-		return *ret > 0 ? 0 : -1;
+		return *ret > 0 ? 0 : -EIO;
 	}
 	atomic_store(w->ready, 0);
-	err = forkpool_map(pool, work_item, NULL, 0, each, sizeof(each[0]), w->crowd, &opts);
+	err = forkpool_map(w->host, work_item, NULL, 0, each, sizeof(each[0]), w->crowd, &opts);
 	for (i = 0; i < w->crowd; i++)
 		sum += each[i];
 	*ret = sum / w->crowd;
 	return err;
 }
 
-static int series_sample(struct forkpool *pool, struct heap_work *w, struct bench_table *t,
-			 unsigned which, unsigned round)
+static int series_sample(void *arg, unsigned which, unsigned round, double *ret)
 {
-	struct bench_series *s = &t->series[which];
-	double took;
+	struct heap_work *w = arg;
 
-	s->peer = &peers[which];
-	bench_progress(t->name, peers[which].name, round);
-	w->pool = which == FORKPOOL ? pool : NULL;
+	(void)round;
+	w->pool = which == FORKPOOL ? w->host : NULL;
 	w->trim = which == MALLOC_KEEP ? TRIM_NEVER : TRIM;
-	if (work_measure(pool, w, &took)) {
-		fprintf(stderr, "%s: %s: a block lost what was written to it\n", t->name,
-			peers[which].name);
-		return -1;
-	}
-	if (round)
-		s->sample[round - 1] = took;
-	else
-		s->first = took;
-	return 0;
+	return work_measure(w, ret);
 }
 
-static int table_run(struct forkpool *pool, struct heap_work *w, struct bench_table *t)
-{
-	unsigned round, i, order[BENCH_PEERS_MAX];
-
-	for (round = 0; round <= t->rounds; round++) {
-		bench_order(t, round, t->count, order);
-		for (i = 0; i < t->count; i++)
-			if (series_sample(pool, w, t, order[i], round))
-				return -1;
-	}
-	return 0;
-}
-
-static int case_run(const struct bench_workload *workload, struct forkpool *pool,
-		    struct heap_work *w, unsigned workers)
+static int case_run(const struct bench_workload *workload, struct heap_work *w,
+		    unsigned workers)
 {
 	struct bench_table *t = calloc(1, sizeof(*t));
 	char name[64];
 	int err;
 
 	if (!t)
-		return -1;
+		return -ENOMEM;
+	bench_table_setup(t, workload, workers);
 	snprintf(name, sizeof(name), "%s-%s%zu%s", workload->name, w->batch == 1 ? "" : "batch-",
 		 w->size, w->crowd ? "-crowd" : "");
 	t->name = name;
 	t->unit = "ns/pair";
 	t->base = peers[MALLOC].name;
-	t->workers = workers;
-	t->rounds = bench_rounds(workload);
-	t->count = PEERS;
 	t->scale = 1;
+	for (t->count = 0; t->count < PEERS; t->count++)
+		t->series[t->count].peer = &peers[t->count];
 	snprintf(t->title, sizeof(t->title), "heap: %zu bytes, %s, in %s", w->size,
 		 w->batch == 1 ? "allocated and freed" : "1,000 allocated, then freed",
 		 w->crowd ? "all workers at once" : "the host thread");
-	err = table_run(pool, w, t);
+	err = bench_rounds_run(t, 0, series_sample, w);
 	if (!err)
 		bench_table_print(t);
 	free(t);
@@ -217,22 +194,21 @@ int bench_heap_run(const struct bench_workload *workload, unsigned workers)
 	static const size_t sizes[] = { 64, 256, 1024, 4096 };
 	struct heap_work w = { .pairs = bench_opt.quick ? PAIRS_QUICK : PAIRS };
 	FORKPOOL_OPTS(opts, .workers = workers);
-	struct forkpool *pool;
 	unsigned crowd, batch, i;
 	int err;
 
-	if (workers > BENCH_ROUNDS_MAX || forkpool_create(&pool, &opts))
+	if (workers > BENCH_ROUNDS_MAX || forkpool_create(&w.host, &opts))
 		return -1;
-	w.ready = forkpool_shm_calloc(pool, 1, sizeof(*w.ready));
-	err = w.ready ? 0 : -1;
+	w.ready = forkpool_shm_calloc(w.host, 1, sizeof(*w.ready));
+	err = w.ready ? 0 : -ENOMEM;
 	for (crowd = 0; crowd <= 1; crowd++)
 		for (batch = 1; batch <= BATCH; batch += BATCH - 1)
 			for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]) && !err; i++) {
 				w.crowd = crowd ? workers : 0;
 				w.batch = batch;
 				w.size = sizes[i];
-				err = case_run(workload, pool, &w, workers);
+				err = case_run(workload, &w, workers);
 			}
-	forkpool_destroy(pool);
+	forkpool_destroy(w.host);
 	return err;
 }

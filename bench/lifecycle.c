@@ -175,13 +175,11 @@ static void table_setup(struct bench_table *t, const struct bench_workload *w,
 {
 	unsigned i;
 
+	bench_table_setup(t, w, workers);
 	t->name = name;
 	snprintf(t->title, sizeof(t->title), "%s: %s", w->title, what);
 	t->unit = unit;
 	t->scale = scale;
-	t->base = w->base;
-	t->workers = workers;
-	t->rounds = bench_rounds(w);
 	for (i = 0; bench_peers[i]; i++)
 		if (bench_chosen(w, bench_peers[i]))
 			t->series[t->count++].peer = bench_peers[i];
@@ -260,11 +258,10 @@ static int lives_run(const struct bench_workload *w, const char *name, unsigned 
 		snprintf(names[i], sizeof(names[i]), "%s-%s", name, suffix[i]);
 		table_setup(&tables[i], w, names[i], what[i], i == MEMORY ? "KiB" : "us",
 			    i == MEMORY ? 1.0 / 1024 : 1e-3, workers);
+		/* The points of a sweep are those of one measure. */
+		if (i != START)
+			tables[i].group = NULL;
 	}
-	/* The points of a sweep are those of one measure. */
-	tables[START].group = w->group;
-	tables[START].x = w->x;
-	tables[START].x_unit = w->x_unit;
 	for (i = 0; !err && i < tables[START].rounds; i++)
 		err = round_run(w, tables, w->dirty, i);
 	for (i = 0; !err && i < measures; i++)
@@ -305,7 +302,6 @@ static int idle_watch(const struct bench_workload *w, struct bench_series *serie
 	bench_sleep(CALM_TIME / div);
 	before = bench_switches();
 	bench_sleep(IDLE_TIME / div);
-	series->first = -1;
 	series->sample[0] = (double)(bench_switches() - before);
 	peer->stop(pool);
 	return err;

@@ -11,8 +11,9 @@
 
 #include "bench.h"
 
-/* So long a peer may take, in seconds. */
+/* So long a peer may take, in seconds, for a pool of so many: joblib makes none for one. */
 #define START_LIMIT	30
+#define TRY_WORKERS	2
 /* What alloc may be asked for. */
 #define SHARED		65536
 
@@ -27,11 +28,11 @@ static int candidate_start(const struct candidate *c)
 	void *pool;
 
 	if (c->task_peer) {
-		pool = c->task_peer->start(c->task_peer, 1, 1);
+		pool = c->task_peer->start(c->task_peer, TRY_WORKERS, 1);
 		if (pool)
 			c->task_peer->stop(pool);
 	} else {
-		pool = c->peer->start(c->peer, 1, SHARED);
+		pool = c->peer->start(c->peer, TRY_WORKERS, SHARED);
 		if (pool)
 			c->peer->stop(pool);
 	}

@@ -20,7 +20,6 @@
 
 struct entry {
 	const struct bench_peer *peer;
-	struct bench_series *series;
 	void *pool;
 	struct bench_job job;
 	struct bench_arrays arrays;
@@ -49,17 +48,10 @@ static void table_setup(struct bench_table *t, const struct bench_workload *w,
 		[BENCH_MS_PER_MAP] = 1e-6, [BENCH_GB_PER_S] = (double)(items * w->in_size),
 	};
 
-	t->name = w->name;
-	t->group = w->group;
-	t->x = w->x;
-	t->x_unit = w->x_unit;
-	snprintf(t->title, sizeof(t->title), "%s", w->title);
+	bench_table_setup(t, w, workers);
 	t->unit = units[w->unit];
 	t->scale = scale[w->unit];
 	t->inverse = w->unit == BENCH_GB_PER_S;
-	t->base = w->base;
-	t->workers = workers;
-	t->rounds = bench_rounds(w);
 }
 
 /* ---- Pools and arrays ------------------------------------------------------------- */
@@ -76,9 +68,7 @@ static void entry_start(struct contest *c, const struct bench_peer *peer)
 			      peer->alloc ? c->items / e->div * (w->in_size + w->out_size) : 0);
 	if (!e->pool)
 		return;
-	e->series = &c->table.series[c->count++];
-	e->series->peer = peer;
-	e->series->first = -1;
+	c->table.series[c->count++].peer = peer;
 	c->table.count = c->count;
 }
 
@@ -203,14 +193,14 @@ static int entry_time(struct entry *e, unsigned maps, double *ret)
 	return 0;
 }
 
-static int entry_measure(struct contest *c, struct entry *e, unsigned round)
+static int entry_sample(void *arg, unsigned index, unsigned round, double *ret)
 {
+	struct contest *c = arg;
+	struct entry *e = &c->entry[index];
 	const struct bench_workload *w = c->workload;
 	size_t len = e->job.count * w->out_size;
-	double took;
 	int err = 0;
 
-	bench_progress(w->name, e->peer->name, round);
 	if (round || w->cold) {
 		memset(e->job.out, 0, len);
 		bench_settle(SETTLE_TIME);
@@ -218,32 +208,12 @@ static int entry_measure(struct contest *c, struct entry *e, unsigned round)
 	if (round && !w->cold)
 		err = entry_wake(e);
 	if (!err)
-		err = entry_time(e, w->batch && round ? w->batch : 1, &took);
+		err = entry_time(e, w->batch && round ? w->batch : 1, ret);
 	if (!err && e->peer->flags & BENCH_MEMCPY)
 		bench_memcpy_finish(e->pool, &e->job);
-	if (err || memcmp(e->job.out, c->answer, len)) {
-		fprintf(stderr, "%s: %s: %s\n", w->name, e->peer->name,
-			err ? forkpool_strerror(err) : "wrong result");
-		return -1;
-	}
-	if (round)
-		e->series->sample[round - 1] = took;
-	else
-		e->series->first = took;
-	return 0;
-}
-
-static int contest_run(struct contest *c)
-{
-	unsigned round, i, order[BENCH_PEERS_MAX];
-
-	for (round = c->workload->cold ? 1 : 0; round <= c->table.rounds; round++) {
-		bench_order(&c->table, round, c->count, order);
-		for (i = 0; i < c->count; i++)
-			if (entry_measure(c, &c->entry[order[i]], round))
-				return -1;
-	}
-	return 0;
+	if (!err && memcmp(e->job.out, c->answer, len))
+		err = -EIO;
+	return err;
 }
 
 int bench_loop_run(const struct bench_workload *workload, unsigned workers)
@@ -258,7 +228,7 @@ int bench_loop_run(const struct bench_workload *workload, unsigned workers)
 	table_setup(&c->table, workload, workers, c->items);
 	err = contest_start(c);
 	if (!err)
-		err = contest_run(c);
+		err = bench_rounds_run(&c->table, workload->cold ? 1 : 0, entry_sample, c);
 	contest_stop(c);
 	if (!err)
 		bench_table_print(&c->table);

@@ -233,12 +233,12 @@ static int workload_skipped(unsigned index)
 	       group_has(bench_workload(index + 1), group);
 }
 
-/* 1, 2, 4 ... to the CPUs: what --workers sweep is, without the last point. */
+/* 1, 2, 4 ... to the CPUs, and a point beyond. */
 static unsigned scale_points(unsigned sweep[BENCH_SWEEP_MAX])
 {
 	int count = bench_sweep_parse("sweep", bench_machine.usable, sweep);
 
-	return count > 1 ? (unsigned)count - 1 : 1;
+	return count > 1 ? (unsigned)count : 1;
 }
 
 static void workload_plan(const struct bench_workload *w)
@@ -270,11 +270,11 @@ static void workload_plan(const struct bench_workload *w)
 static const char scale_peers[] = "serial,forkpool,pipe-chunk,socket-chunk,shm-chunk,"
 				  "condvar-chunk,omp-static,tbb,py-pool";
 
-/* Whether this is such a point, below what the workload has by itself. */
+/* Whether this is such a point, beside what the workload has by itself. */
 static int scale_point(const struct bench_workload *w, unsigned workers)
 {
 	return bench_opt.scale && w->scales && !bench_opt.sweep_count &&
-	       workers < bench_machine.usable;
+	       workers != bench_machine.usable;
 }
 
 static void workload_child(const struct bench_workload *w, unsigned workers)

@@ -76,6 +76,20 @@ ended_run() {
 	json_check "$folder/work/out.json"
 }
 
+# A program of another maker that never ends is ended.
+stuck_run() {
+	mkdir "$folder/bin" || return
+	{
+		echo '#!/bin/sh'
+		echo "trap '' TERM"
+		echo "'$(command -v mpirun)' \"\$@\""
+		echo 'while :; do sleep 1000; done'
+	} >"$folder/bin/mpirun"
+	chmod +x "$folder/bin/mpirun"
+	PATH=$folder/bin:$PATH timeout 60 ./run --smoke --workloads w1 --peers serial,mpi \
+		--json "$folder/stuck.json" && grep -q 'w1/mpi/' "$folder/stuck.json"
+}
+
 json_check() {
 	has python3 || return 0
 	python3 -m json.tool "$1"
@@ -92,6 +106,9 @@ check "a misspelt option" status_is 2 ./run --wurst
 check "a file that can't be written" status_is 2 ./run --json /nonexistent/file
 check "a folder for a file" status_is 2 ./run --json "$folder"
 check "ended by a signal" ended_run
+if has mpirun && [ -x mpi_worker ]; then
+	check "a program that never ends" stuck_run
+fi
 if [ -x compare-runs ]; then
 	echo '{"benchmarks": [' >"$folder/half.json"
 	check "an old run that is none" status_is 2 ./run --compare "$folder/half.json"

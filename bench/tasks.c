@@ -71,9 +71,7 @@ static void entry_start(struct task_contest *c, const struct bench_task_peer *pe
 	e->pool = peer->start(peer, c->table.workers, c->workload->pools ? 1 : e->submitters);
 	if (!e->pool || entry_start_more(c, e))
 		return;
-	e->series = &c->table.series[c->count++];
-	e->series->peer = &peer->peer;
-	e->series->first = -1;
+	c->table.series[c->count++].peer = &peer->peer;
 	c->table.count = c->count;
 }
 
@@ -99,19 +97,11 @@ static int arrays_setup(struct task_contest *c)
 int task_contest_start(struct task_contest *c, const struct bench_workload *w,
 		       unsigned workers)
 {
-	struct bench_table *t = &c->table;
 	unsigned i;
 
 	c->workload = w;
 	c->items = bench_count(w);
-	t->name = w->name;
-	t->group = w->group;
-	t->x = w->x;
-	t->x_unit = w->x_unit;
-	snprintf(t->title, sizeof(t->title), "%s", w->title);
-	t->base = w->base;
-	t->workers = workers;
-	t->rounds = bench_rounds(w);
+	bench_table_setup(&c->table, w, workers);
 	/* Processes are forked before the arrays exist: they need not inherit them. */
 	for (i = 0; bench_task_peers[i]; i++)
 		if (peer_chosen(w, bench_task_peers[i]))
@@ -119,38 +109,18 @@ int task_contest_start(struct task_contest *c, const struct bench_workload *w,
 	return arrays_setup(c);
 }
 
-static int entry_sample(struct task_contest *c, struct task_entry *e, task_measure *measure,
-			unsigned round)
+static int entry_sample(void *arg, unsigned index, unsigned round, double *ret)
 {
-	double took = 0;
-	int err;
+	struct task_contest *c = arg;
 
-	bench_progress(c->workload->name, e->peer->peer.name, round);
 	bench_settle(TASK_SETTLE_TIME);
-	err = measure(c, e, round, &took);
-	if (err) {
-		fprintf(stderr, "%s: %s: %s\n", c->workload->name, e->peer->peer.name,
-			forkpool_strerror(err));
-		return err;
-	}
-	if (round)
-		e->series->sample[round - 1] = took;
-	else
-		e->series->first = took;
-	return 0;
+	return c->measure(c, &c->entry[index], round, ret);
 }
 
 int task_contest_run(struct task_contest *c, task_measure *measure)
 {
-	unsigned round, i, order[BENCH_PEERS_MAX];
-	int err = 0;
-
-	for (round = 0; round <= c->table.rounds; round++) {
-		bench_order(&c->table, round, c->count, order);
-		for (i = 0; !err && i < c->count; i++)
-			err = entry_sample(c, &c->entry[order[i]], measure, round);
-	}
-	return err;
+	c->measure = measure;
+	return bench_rounds_run(&c->table, 0, entry_sample, c);
 }
 
 void task_contest_stop(struct task_contest *c)
@@ -268,11 +238,8 @@ static int stream_measure(struct task_contest *c, struct task_entry *e, unsigned
 	memset(c->out, 0, c->items * sizeof(*c->out));
 	err = streams_run(c, e, count, ret);
 	*ret *= div;
-	if (!err && memcmp(c->out, c->answer, count * sizeof(*c->out))) {
-		fprintf(stderr, "%s: %s: wrong result\n", c->workload->name,
-			e->peer->peer.name);
+	if (!err && memcmp(c->out, c->answer, count * sizeof(*c->out)))
 		err = -EIO;
-	}
 	return err;
 }
 
@@ -315,11 +282,8 @@ static int fib_measure(struct task_contest *c, struct task_entry *e, unsigned ro
 
 	(void)round;
 	*ret = (double)(bench_clock() - begin);
-	if (!err && value != fib(n)) {
-		fprintf(stderr, "%s: %s: wrong result\n", c->workload->name,
-			e->peer->peer.name);
+	if (!err && value != fib(n))
 		err = -EIO;
-	}
 	return err;
 }
 

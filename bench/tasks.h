@@ -7,25 +7,27 @@
 
 struct task_entry {
 	const struct bench_task_peer *peer;
-	struct bench_series *series;
 	void *pool;
 	void *more[BENCH_SUBMITTERS_MAX - 1];	/* pools beside it; NULL behind the last */
 	unsigned submitters;
 };
 
+struct task_contest;
+
+/* One sample, in ns; or a negative error. */
+typedef int task_measure(struct task_contest *c, struct task_entry *e, unsigned round,
+			 double *ret);
+
 struct task_contest {
 	const struct bench_workload *workload;
 	struct bench_table table;
+	task_measure *measure;
 	struct task_entry entry[BENCH_PEERS_MAX];
 	unsigned count;			/* entries in use */
 	size_t items;
 	struct bench_task *in;
 	uint64_t *out, *answer;
 };
-
-/* One sample, in ns; or a negative error. */
-typedef int task_measure(struct task_contest *c, struct task_entry *e, unsigned round,
-			 double *ret);
 
 /* Threads that spin after their work do so no longer than this, in ns. */
 #define TASK_SETTLE_TIME	12000000

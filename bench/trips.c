@@ -175,7 +175,7 @@ static void tails_find(struct trip_contest *tc)
 	for (i = 0; i < tc->contest.count; i++) {
 		struct trips *t = &tc->trips[i];
 
-		bench_percentiles_set(tc->contest.entry[i].series, t->ns, t->count);
+		bench_percentiles_set(&tc->contest.table.series[i], t->ns, t->count);
 	}
 }
 

@@ -4,10 +4,12 @@
  * what the machine itself takes for a round trip.
  *
  * spin-bare: both spin.  The worker sleeps while others are measured.
- * futex-wake: the worker sleeps in the kernel and never spins; who asks wakes it
- * and spins for the answer: one wake-up.
+ * futex-wake: the worker sleeps in the kernel and never spins; who asks wakes it,
+ * yields once, since the kernel most likely puts it on the same CPU, and spins for
+ * the answer: one wake-up.
  * futex-bare: both sleep and neither spins: two wake-ups, one after the other.
  */
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -115,6 +117,8 @@ static int pair_call(void *arg, forkpool_fn *fn, const struct bench_task *in, ui
 
 	pair->shared->question.task = *in;
 	pair_ask(pair, fn);
+	if (pair->kind == WAKE)
+		sched_yield();
 	turn_await(&pair->shared->answer.turn, pair->turn, pair->kind == BARE);
 	*out = pair->shared->answer.out;
 	return 0;

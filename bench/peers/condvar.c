@@ -73,7 +73,9 @@ static void *worker_main(void *arg)
 		pthread_mutex_lock(&pool->lock);
 		if (pool->waiters) {
 			pool->waiters = 0;
+			pthread_mutex_unlock(&pool->lock);
 			pthread_cond_broadcast(&pool->ended);
+			pthread_mutex_lock(&pool->lock);
 		}
 	}
 	pthread_mutex_unlock(&pool->lock);

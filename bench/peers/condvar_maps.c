@@ -3,7 +3,8 @@
  * Peer: threads, a mutex and condition variables.  The lock guards one job, of which
  * a worker takes the next items, one or a chunk; it takes them and says that those
  * before are done in one hold of the lock.  Workers are woken when a job comes, no
- * more than can get some of it.
+ * more than sleep and can get some of it, and nobody signals with the lock held, which
+ * who is woken would have to wait for.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@ struct pool {
 	struct bench_job job;
 	size_t chunk;
 	size_t next, left;		/* items not yet taken from, and not yet done */
+	size_t sleepers;		/* not yet signalled to */
 	unsigned ready;
 	int stopping;
 	unsigned workers;
@@ -29,8 +31,10 @@ static size_t items_take(struct pool *pool, size_t *first)
 {
 	size_t rest;
 
-	while (pool->next == pool->job.count && !pool->stopping)
+	while (pool->next == pool->job.count && !pool->stopping) {
+		pool->sleepers++;
 		pthread_cond_wait(&pool->filled, &pool->lock);
+	}
 	if (pool->stopping)
 		return 0;
 	rest = pool->job.count - pool->next;
@@ -54,26 +58,41 @@ static void *worker_main(void *arg)
 		bench_items_run(&pool->job, first, n);
 		pthread_mutex_lock(&pool->lock);
 		pool->left -= n;
-		if (!pool->left)
+		if (!pool->left) {
+			pthread_mutex_unlock(&pool->lock);
 			pthread_cond_signal(&pool->ended);
+			pthread_mutex_lock(&pool->lock);
+		}
 	}
 	pthread_mutex_unlock(&pool->lock);
 	return NULL;
 }
 
+/* Called with the lock held: how many workers to signal to. */
+static size_t sleepers_take(struct pool *pool)
+{
+	size_t pieces = (pool->job.count + pool->chunk - 1) / pool->chunk;
+	size_t n = pieces < pool->sleepers ? pieces : pool->sleepers;
+
+	pool->sleepers -= n;
+	return n;
+}
+
 static int pool_map(void *arg, const struct bench_job *job)
 {
 	struct pool *pool = arg;
-	size_t pieces, i;
+	size_t wake, i;
 
 	pthread_mutex_lock(&pool->lock);
 	pool->job = *job;
 	pool->chunk = pool->chunked ? bench_chunk(job->count, pool->workers) : 1;
 	pool->next = 0;
 	pool->left = job->count;
-	pieces = (job->count + pool->chunk - 1) / pool->chunk;
-	for (i = 0; i < pieces && i < pool->workers; i++)
+	wake = sleepers_take(pool);
+	pthread_mutex_unlock(&pool->lock);
+	for (i = 0; i < wake; i++)
 		pthread_cond_signal(&pool->filled);
+	pthread_mutex_lock(&pool->lock);
 	while (pool->left)
 		pthread_cond_wait(&pool->ended, &pool->lock);
 	pthread_mutex_unlock(&pool->lock);

@@ -192,6 +192,29 @@ static void memory_drop(struct foreign *f)
 		perror(f->name);
 }
 
+/* As long as it may take to end, by its own will or when it is asked to, in ns. */
+#define END_LIMIT	3000000000
+#define END_LOOK	1000000
+
+/*
+ * Waits for its end.  mpirun hangs there now and then (in PMIx_server_finalize, one of
+ * its threads in wait for another one), and what was measured is not to wait for that.
+ */
+static void child_end(pid_t pid, int signal)
+{
+	int64_t limit = bench_clock() + END_LIMIT;
+
+	if (signal)
+		kill(signal == SIGKILL ? -pid : pid, signal);
+	while (!waitpid(pid, NULL, signal == SIGKILL ? 0 : WNOHANG)) {
+		bench_sleep(END_LOOK);
+		if (bench_clock() < limit)
+			continue;
+		child_end(pid, signal ? SIGKILL : SIGTERM);
+		return;
+	}
+}
+
 /* Ends it: by its own will if it has one, and it is waited for. */
 static void foreign_close(struct foreign *f, int failed)
 {
@@ -206,11 +229,8 @@ static void foreign_close(struct foreign *f, int failed)
 	memory_drop(f);
 	if (f->memory_fd >= 0)
 		close(f->memory_fd);
-	if (f->pid > 0) {
-		if (failed)
-			kill(f->pid, SIGTERM);
-		waitpid(f->pid, NULL, 0);
-	}
+	if (f->pid > 0)
+		child_end(f->pid, failed ? SIGTERM : 0);
 	free(f);
 }
 

@@ -4,7 +4,8 @@
  * foreign.h says, the other ranks are workers.
  *
  * A loop is cut into pieces; each worker has two of them at first, and gets
- * another one for each result.  A message is the bytes of a piece's items, or of
+ * another one for each result.  The master receives into the results' own place,
+ * posted with the piece; a worker does not wait until its results have gone.  A message is the bytes of a piece's items, or of
  * its results, and its tag is the piece's number; a job's own message comes before.
  *
  * A rank that waits for a message spins.  So that an idle pool leaves the CPUs to
@@ -126,21 +127,35 @@ static void message_await(MPI_Status *status)
 	}
 }
 
+/* Results on their way; the next ones go to the other one's memory meanwhile. */
+struct parcel {
+	char *out;
+	size_t room;
+	MPI_Request request;
+};
+
+static struct parcel parcels[2] = {
+	{ .request = MPI_REQUEST_NULL }, { .request = MPI_REQUEST_NULL },
+};
+
 static void piece_run(const struct job *job, forkpool_fn *fn, const MPI_Status *status)
 {
-	static char *in, *out;
-	static size_t in_room, out_room;
+	static char *in;
+	static size_t in_room;
+	static unsigned turn;
+	struct parcel *p = &parcels[turn++ % 2];
 	size_t first = (size_t)(status->MPI_TAG - FIRST_PIECE) * job->piece, i;
 	size_t count = job->count - first < job->piece ? job->count - first : job->piece;
 
+	MPI_Wait(&p->request, MPI_STATUS_IGNORE);
 	buffer_fit(&in, &in_room, count * job->in_size);
-	buffer_fit(&out, &out_room, count * job->out_size);
+	buffer_fit(&p->out, &p->room, count * job->out_size);
 	MPI_Recv(in, (int)(count * job->in_size), MPI_BYTE, MASTER, status->MPI_TAG,
 		 MPI_COMM_WORLD, MPI_STATUS_IGNORE);
 	for (i = 0; i < count; i++)
-		fn(NULL, in + i * job->in_size, out + i * job->out_size);
-	MPI_Send(out, (int)(count * job->out_size), MPI_BYTE, MASTER, status->MPI_TAG,
-		 MPI_COMM_WORLD);
+		fn(NULL, in + i * job->in_size, p->out + i * job->out_size);
+	MPI_Isend(p->out, (int)(count * job->out_size), MPI_BYTE, MASTER, status->MPI_TAG,
+		  MPI_COMM_WORLD, &p->request);
 }
 
 static void worker_run(void *module)
@@ -160,8 +175,11 @@ static void worker_run(void *module)
 		}
 		MPI_Recv(&job, sizeof(job), MPI_BYTE, MASTER, JOB, MPI_COMM_WORLD,
 			 MPI_STATUS_IGNORE);
-		if (!job.body[0])
+		if (!job.body[0]) {
+			MPI_Wait(&parcels[0].request, MPI_STATUS_IGNORE);
+			MPI_Wait(&parcels[1].request, MPI_STATUS_IGNORE);
 			return;
+		}
 		fn = find ? find(job.body) : NULL;
 		if (!fn)
 			MPI_Abort(MPI_COMM_WORLD, 1);
@@ -170,9 +188,9 @@ static void worker_run(void *module)
 
 /* ---- The master --------------------------------------------------------------------- */
 
-/* What one worker has at the moment, oldest first. */
+/* What one worker has at the moment, oldest first: how a piece goes there, and its results come. */
 struct lane {
-	MPI_Request request[DEPTH_MAX];
+	MPI_Request there[DEPTH_MAX], back[DEPTH_MAX];
 	size_t sent, answered;
 };
 
@@ -199,30 +217,37 @@ static size_t piece_items(const struct job *job, size_t piece)
 	return left < job->piece ? left : job->piece;
 }
 
+/* Where the results shall go is said before: they need not wait until the master looks. */
 static void piece_send(const struct job *job, const struct places *at, size_t piece,
 		       struct lane *lane, unsigned worker)
 {
+	const size_t items = piece_items(job, piece), k = lane->sent++ % DEPTH_MAX;
+	const int tag = (int)(FIRST_PIECE + piece);
+
+	MPI_Irecv(memory + at->out + piece * job->piece * job->out_size,
+		  (int)(items * job->out_size), MPI_BYTE, (int)worker, tag, MPI_COMM_WORLD,
+		  &lane->back[k]);
 	MPI_Isend(memory + at->in + piece * job->piece * job->in_size,
-		  (int)(piece_items(job, piece) * job->in_size), MPI_BYTE, (int)worker,
-		  (int)(FIRST_PIECE + piece), MPI_COMM_WORLD,
-		  &lane->request[lane->sent++ % DEPTH_MAX]);
+		  (int)(items * job->in_size), MPI_BYTE, (int)worker, tag, MPI_COMM_WORLD,
+		  &lane->there[k]);
 }
 
 /* From whichever worker has one; it answers in the order in which it was sent to. */
-static unsigned piece_receive(const struct job *job, const struct places *at, struct lane *lanes)
+static unsigned piece_receive(struct lane *lanes, MPI_Request *oldest)
 {
 	struct lane *lane;
-	MPI_Status status;
-	size_t piece;
+	unsigned worker;
+	int which;
 
-	MPI_Probe(MPI_ANY_SOURCE, MPI_ANY_TAG, MPI_COMM_WORLD, &status);
-	piece = (size_t)(status.MPI_TAG - FIRST_PIECE);
-	MPI_Recv(memory + at->out + piece * job->piece * job->out_size,
-		 (int)(piece_items(job, piece) * job->out_size), MPI_BYTE, status.MPI_SOURCE,
-		 status.MPI_TAG, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
-	lane = &lanes[status.MPI_SOURCE];
-	MPI_Wait(&lane->request[lane->answered++ % DEPTH_MAX], MPI_STATUS_IGNORE);
-	return (unsigned)status.MPI_SOURCE;
+	for (worker = 1; worker <= workers; worker++) {
+		lane = &lanes[worker];
+		oldest[worker - 1] = lane->answered == lane->sent
+				     ? MPI_REQUEST_NULL : lane->back[lane->answered % DEPTH_MAX];
+	}
+	MPI_Waitany((int)workers, oldest, &which, MPI_STATUS_IGNORE);
+	lane = &lanes[which + 1];
+	MPI_Wait(&lane->there[lane->answered++ % DEPTH_MAX], MPI_STATUS_IGNORE);
+	return (unsigned)which + 1;
 }
 
 /* Each worker has DEPTH pieces as long as there are any. */
@@ -230,21 +255,23 @@ static void job_deal(const struct job *job, const struct places *at, size_t dept
 {
 	size_t pieces = (job->count + job->piece - 1) / job->piece, sent = 0, done;
 	struct lane *lanes = calloc(workers + 1, sizeof(*lanes));
+	MPI_Request *oldest = calloc(workers, sizeof(*oldest));
 	unsigned worker;
 	size_t d;
 
-	if (!lanes)
+	if (!lanes || !oldest)
 		MPI_Abort(MPI_COMM_WORLD, 1);
 	job_announce(job);
 	for (d = 0; d < depth; d++)
 		for (worker = 1; worker <= workers && sent < pieces; worker++)
 			piece_send(job, at, sent++, &lanes[worker], worker);
 	for (done = 0; done < pieces; done++) {
-		worker = piece_receive(job, at, lanes);
+		worker = piece_receive(lanes, oldest);
 		if (sent < pieces)
 			piece_send(job, at, sent++, &lanes[worker], worker);
 	}
 	job_end();
+	free(oldest);
 	free(lanes);
 }
 

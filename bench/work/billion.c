@@ -55,15 +55,15 @@ static int summer_start(struct billion *b, const struct bench_peer *peer)
 	s->pool = peer->start(peer, b->table.workers, SHARED);
 	if (!s->pool)
 		return 0;
-	s->series = &b->table.series[b->table.count++];
-	s->series->peer = peer;
-	s->series->first = -1;
+	b->table.series[b->table.count++].peer = peer;
 	s->sum = peer->alloc ? peer->alloc(s->pool, sizeof(*s->sum)) : &s->own;
 	return s->sum ? 0 : -1;
 }
 
-static int summer_measure(struct billion *b, struct summer *s, double *ret)
+static int summer_sample(void *arg, unsigned index, unsigned round, double *ret)
 {
+	struct billion *b = arg;
+	struct summer *s = &b->summer[index];
 	const struct bench_job job = {
 		.range = sum_range, .arg = &s->sum, .arg_size = sizeof(s->sum),
 		.count = b->items,
@@ -71,33 +71,14 @@ static int summer_measure(struct billion *b, struct summer *s, double *ret)
 	int64_t start;
 	int err;
 
+	(void)round;
 	atomic_store(s->sum, 0);
 	start = bench_clock();
 	err = s->peer->map(s->pool, &job);
 	*ret = (double)(bench_clock() - start);
-	if (!err && atomic_load(s->sum) == b->answer)
-		return 0;
-	fprintf(stderr, "%s: %s: %s\n", b->table.name, s->peer->name,
-		err ? forkpool_strerror(err) : "wrong result");
-	return -1;
-}
-
-static int rounds_run(struct billion *b)
-{
-	struct bench_table *t = &b->table;
-	unsigned round, i, order[BENCH_PEERS_MAX];
-
-	for (round = 0; round < t->rounds; round++) {
-		bench_order(t, round, t->count, order);
-		for (i = 0; i < t->count; i++) {
-			struct summer *s = &b->summer[order[i]];
-
-			bench_progress(t->name, s->peer->name, round + 1);
-			if (summer_measure(b, s, &s->series->sample[round]))
-				return -1;
-		}
-	}
-	return 0;
+	if (!err && atomic_load(s->sum) != b->answer)
+		err = -EIO;
+	return err;
 }
 
 static int billion_hold(struct billion *b, const struct bench_workload *w)
@@ -110,7 +91,7 @@ static int billion_hold(struct billion *b, const struct bench_workload *w)
 			err = summer_start(b, bench_peers[i]);
 	if (!err) {
 		b->answer = hashes_sum(0, b->items);
-		err = rounds_run(b);
+		err = bench_rounds_run(&b->table, 1, summer_sample, b);
 	}
 	for (i = 0; i < b->table.count; i++)
 		b->summer[i].peer->stop(b->summer[i].pool);
@@ -127,13 +108,9 @@ int bench_billion_run(const struct bench_workload *w, unsigned workers)
 	if (!b)
 		return -ENOMEM;
 	b->items = bench_count(w);
-	b->table.name = w->name;
-	snprintf(b->table.title, sizeof(b->table.title), "%s", w->title);
+	bench_table_setup(&b->table, w, workers);
 	b->table.unit = "ns/item";
 	b->table.scale = 1.0 / (double)b->items;
-	b->table.base = w->base;
-	b->table.workers = workers;
-	b->table.rounds = bench_rounds(w);
 	err = billion_hold(b, w);
 	free(b);
 	return err;

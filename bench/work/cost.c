@@ -36,6 +36,7 @@ static const struct bench_peer rows[] = {
 
 struct cost {
 	const struct bench_workload *workload;
+	struct bench_table table;
 	struct forkpool *pool;
 	size_t items;
 	unsigned maps;			/* 0: tasks */
@@ -69,8 +70,10 @@ static int status_ok(const struct cost *c)
 	return 1;
 }
 
-static int row_measure(struct cost *c, const struct bench_peer *row, double *ret)
+static int row_sample(void *arg, unsigned index, unsigned round, double *ret)
 {
+	struct cost *c = arg;
+	const struct bench_peer *row = c->table.series[index].peer;
 	FORKPOOL_JOB_OPTS(opts, .retries = row->variant & AGAIN ? RETRIES : 0,
 			  .timeout = row->variant & LIMIT ? FAR : 0,
 			  .deadline = row->variant & DEADLINE ? FAR : 0);
@@ -78,6 +81,7 @@ static int row_measure(struct cost *c, const struct bench_peer *row, double *ret
 	int64_t start;
 	int err;
 
+	(void)round;
 	memset(c->out, 0, c->items * sizeof(*c->out));
 	if (wanted) {
 		opts.status = c->status;
@@ -89,66 +93,34 @@ static int row_measure(struct cost *c, const struct bench_peer *row, double *ret
 	if (!err && (memcmp(c->out, c->answer, c->items * sizeof(*c->out)) ||
 		     (wanted && !status_ok(c))))
 		err = -EIO;
-	if (err)
-		fprintf(stderr, "%s: %s: %s\n", c->workload->name, row->name,
-			err == -EIO ? "wrong result" : forkpool_strerror(err));
 	return err;
 }
 
 /* Tasks have no status. */
-static unsigned rows_choose(const struct cost *c, struct bench_table *t)
+static void rows_choose(struct cost *c)
 {
+	struct bench_table *t = &c->table;
 	unsigned i;
 
 	for (i = 0; i < ROWS; i++)
 		if (c->maps || rows[i].variant != STATUS)
 			t->series[t->count++].peer = &rows[i];
-	return t->count;
-}
-
-static int rounds_run(struct cost *c, struct bench_table *t)
-{
-	unsigned round, i, order[BENCH_PEERS_MAX];
-	double took;
-
-	for (round = 0; round <= t->rounds; round++) {
-		bench_order(t, round, t->count, order);
-		for (i = 0; i < t->count; i++) {
-			struct bench_series *s = &t->series[order[i]];
-
-			bench_progress(t->name, s->peer->name, round);
-			if (row_measure(c, s->peer, &took))
-				return -1;
-			if (round)
-				s->sample[round - 1] = took;
-			else
-				s->first = took;
-		}
-	}
-	return 0;
 }
 
 static int table_run(struct cost *c, unsigned workers)
 {
 	const struct bench_workload *w = c->workload;
-	struct bench_table *t = calloc(1, sizeof(*t));
+	struct bench_table *t = &c->table;
 	int err;
 
-	if (!t)
-		return -ENOMEM;
-	t->name = w->name;
-	t->group = w->group;
-	snprintf(t->title, sizeof(t->title), "%s", w->title);
+	bench_table_setup(t, w, workers);
 	t->unit = "ns/item";
 	t->scale = 1.0 / (double)c->items / (c->maps ? c->maps : 1);
 	t->base = rows[0].name;
-	t->workers = workers;
-	t->rounds = bench_rounds(w);
-	rows_choose(c, t);
-	err = rounds_run(c, t);
+	rows_choose(c);
+	err = bench_rounds_run(t, 0, row_sample, c);
 	if (!err)
 		bench_table_print(t);
-	free(t);
 	return err;
 }
 

@@ -368,6 +368,7 @@ static void table_setup(struct recovery *r, unsigned measure)
 	};
 	struct bench_table *t = &r->tables[measure];
 
+	bench_table_setup(t, r->workload, r->workers);
 	t->name = all[measure].name;
 	t->group = all[measure].group;
 	t->x = r->workers;
@@ -376,11 +377,8 @@ static void table_setup(struct recovery *r, unsigned measure)
 	t->unit = "us";
 	t->scale = 1e-3;
 	t->tails = 1;
-	t->workers = r->workers;
-	t->rounds = bench_rounds(r->workload);
 	t->count = 1;
 	t->series[0].peer = &bench_forkpool;
-	t->series[0].first = -1;
 }
 
 static int tables_run(struct recovery *r)
