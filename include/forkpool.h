@@ -328,7 +328,8 @@ int forkpool_resize(struct forkpool *pool, unsigned workers);
 
 /*
  * How many CPUs this process may use: its affinity mask, cut by the CPU quota
- * of its cgroups (v1, v2, hybrid), rounded up; at least 1.
+ * of its cgroups (v1, v2, hybrid), rounded up; at least 1.  The quota is as of at
+ * most a second ago.
  */
 unsigned forkpool_cpu_count(void);
 
@@ -469,6 +470,7 @@ enum {
  * -ELOOP   1,024 maps lie around this one already
  * -EAGAIN  inside an item, with limits in time: 64 such maps are under way
  * -E2BIG   opts->sz too large; -ENOMEM  not one item fits the free arena
+ * -ENOSPC  /dev/shm is full, and has no room for the job itself
  * -FORKPOOL_ECLOSED, -FORKPOOL_EBROKEN
  */
 int forkpool_map(struct forkpool *pool, forkpool_fn *fn, const void *in,

@@ -516,7 +516,7 @@ int __wrap_pthread_create(pthread_t *ret, const pthread_attr_t *attr, void *(*fn
 int __wrap_pthread_join(pthread_t thread, void **ret);
 int __wrap_pthread_mutex_lock(pthread_mutex_t *lock);
 unsigned __wrap_fp_cpus_affinity(void);
-unsigned __wrap_fp_cpus_quota(const char *root, unsigned affinity);
+unsigned __wrap_fp_cpus_recent(const char *root, unsigned affinity);
 
 struct thread {
 	void *(*fn)(void *);
@@ -562,7 +562,7 @@ unsigned __wrap_fp_cpus_affinity(void)
 	return told_cpus;
 }
 
-unsigned __wrap_fp_cpus_quota(const char *root, unsigned affinity)
+unsigned __wrap_fp_cpus_recent(const char *root, unsigned affinity)
 {
 	(void)root;
 	return affinity;

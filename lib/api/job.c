@@ -22,13 +22,13 @@ static __attribute__((noinline)) int wait_any(struct forkpool_job *job, int64_t 
 	return err ? err : result;
 }
 
-int forkpool_job_wait(struct forkpool_job *job, int64_t timeout)
+FP_TRIP int forkpool_job_wait(struct forkpool_job *job, int64_t timeout)
 {
 	struct fp_ref r;
 
 	if (fp_unlikely(timeout < -1))
 		return -EINVAL;
-	if (fp_ref_quick(job, &r) && fp_future_is_ok(&r))
+	if (fp_ref_quick(job, &r) && (fp_future_is_ok(&r) || (timeout && fp_future_yield(&r))))
 		return 0;
 	return wait_any(job, timeout);
 }
@@ -103,7 +103,7 @@ static __attribute__((noinline)) void free_any(struct forkpool_job *job)
 	}
 }
 
-void forkpool_job_free(struct forkpool_job *job)
+FP_TRIP void forkpool_job_free(struct forkpool_job *job)
 {
 	struct fp_ref r;
 

@@ -23,7 +23,7 @@ const char *forkpool_strerror(int err)
 
 unsigned forkpool_cpu_count(void)
 {
-	return fp_cpus_quota("", fp_cpus_affinity());
+	return fp_cpus_recent("", fp_cpus_affinity());
 }
 
 /* The mode where the program names none.  0 = unknown. */

@@ -131,7 +131,7 @@ static __attribute__((noinline)) int submit_one(struct forkpool *pool, forkpool_
 	return n < 0 ? (int)n : 0;
 }
 
-int forkpool_submit(struct forkpool *pool, forkpool_fn *fn, const void *in, size_t in_size,
+FP_TRIP int forkpool_submit(struct forkpool *pool, forkpool_fn *fn, const void *in, size_t in_size,
 		    size_t out_size, const struct forkpool_job_opts *opts,
 		    struct forkpool_job **ret)
 {
@@ -175,32 +175,72 @@ static void report(struct forkpool_job *job, const struct forkpool_job_opts *o, 
 		*o->first_failure = 0;
 }
 
-int forkpool_call(struct forkpool *pool, forkpool_fn *fn, const void *in, size_t in_size,
-		  void *out, size_t out_size, const struct forkpool_job_opts *opts)
+/* Waits, and takes the result. */
+static int collect(struct forkpool_job *job, void *out, size_t out_size)
+{
+	int err = forkpool_job_wait(job, -1);
+	const void *result = err ? NULL : forkpool_job_result(job);
+
+	if (result)
+		memcpy(out, result, out_size);
+	return err;
+}
+
+static FP_APART int call_with(struct forkpool *pool, const struct fp_spec *s, void *out,
+			      const struct forkpool_job_opts *opts)
 {
 	struct forkpool_job_opts known, asked;
 	struct forkpool_job *job;
-	const void *result;
 	int err = fp_options_copy(&known, FP_JOB_OPTS_FIRST, sizeof(known), opts);
 
 	if (err)
 		return err;
-	if ((out_size && !out) || known.on_done || known.group)
+	if ((s->out_size && !out) || known.on_done || known.group)
 		return -EINVAL;
 	asked = known;
 	asked.sz = sizeof(asked);
 	asked.status = NULL;
 	asked.first_failure = NULL;
-	err = forkpool_submit(pool, fn, in, in_size, out_size, opts ? &asked : NULL, &job);
+	err = forkpool_submit(pool, (forkpool_fn *)s->fn, s->in, s->in_size, s->out_size, &asked, &job);
 	if (err)
 		return err;
-	err = forkpool_job_wait(job, -1);
-	result = err ? NULL : forkpool_job_result(job);
-	if (result)
-		memcpy(out, result, out_size);
+	err = collect(job, out, s->out_size);
 	report(job, &known, err);
 	forkpool_job_free(job);
 	return err;
+}
+
+static FP_APART int collect_and_free(struct forkpool_job *job, void *out, size_t out_size)
+{
+	int err = collect(job, out, out_size);
+
+	forkpool_job_free(job);
+	return err;
+}
+
+FP_TRIP int forkpool_call(struct forkpool *pool, forkpool_fn *fn, const void *in, size_t in_size,
+		  void *out, size_t out_size, const struct forkpool_job_opts *opts)
+{
+	const struct fp_spec s = {
+		.fn = (uintptr_t)fn, .in = in, .in_size = in_size, .out_size = out_size,
+	};
+	struct forkpool_job *job;
+	struct fp_ref r;
+	int err;
+
+	if (fp_unlikely(opts || (out_size && !out)))
+		return call_with(pool, &s, out, opts);
+	err = forkpool_submit(pool, fn, in, in_size, out_size, NULL, &job);
+	if (fp_unlikely(err))
+		return err;
+	/* What collect_and_free() does, where the result is there when the worker has run. */
+	if (!fp_ref_quick(job, &r) || !(fp_future_is_ok(&r) || fp_future_yield(&r)))
+		return collect_and_free(job, out, out_size);
+	if (out_size)
+		fp_copy_small(out, r.future->out, out_size);
+	if (fp_unlikely(!fp_future_free_quick(&r)))
+		forkpool_job_free(job);
+	return 0;
 }
 
 static __attribute__((noinline)) const void *result_of(struct forkpool_job *job)
@@ -210,7 +250,7 @@ static __attribute__((noinline)) const void *result_of(struct forkpool_job *job)
 	return fp_ref_get_own(job, &r) ? NULL : fp_future_result(&r);
 }
 
-const void *forkpool_job_result(struct forkpool_job *job)
+FP_TRIP const void *forkpool_job_result(struct forkpool_job *job)
 {
 	struct fp_ref r;
 

@@ -36,6 +36,9 @@
 /* Has a frame of its own, so that its buffers don't make the caller's stack deeper, on which others run as well. */
 #define FP_APART	__attribute__((noinline))
 
+/* Lies beside all that a round trip of a task takes: behind a sleep each page and each line of code comes from memory. */
+#define FP_TRIP	__attribute__((hot))
+
 #define fp_container(ptr, type, member) \
 	((type *)((char *)(ptr) - offsetof(type, member)))
 

@@ -479,7 +479,7 @@ void fp_descend_any(struct forkpool_job *const *jobs, size_t n, int64_t deadline
 	d.open = false;
 
 	for (i = 0; i < n && err; i++)
-		if (jobs[i] && !fp_ref_get(jobs[i], &r))
+		if (jobs[i] && !fp_ref_get(jobs[i], &r) && r.pool == self->crew->pool)
 			err = run_this(&d, &r);
 	if (err)
 		await(&d, &(struct awaited){ any_come, any_arm, &s }, deadline);

@@ -18,7 +18,7 @@ int64_t fp_descend_submit(struct forkpool *pool, struct fp_spec *spec, struct fo
 /* Of the item's own: runs the task, or what the item is made of, until it has ended.  0, -ETIMEDOUT, -EDEADLK ... */
 int fp_descend_wait(const struct fp_ref *r, int64_t deadline, int *result);
 
-/* Runs one of the jobs, or what the item is made of, or sleeps until one may have ended. */
+/* Runs one of the jobs, or what the item is made of, or sleeps until one of its own may have ended. */
 void fp_descend_any(struct forkpool_job *const *jobs, size_t n, int64_t deadline);
 
 /* A task that the item below r's frame is made of, claimed in that frame. */

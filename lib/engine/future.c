@@ -14,6 +14,9 @@
  *    `given_up`, and takes when the task has ended.
  * I4 Once the pool has ended (all workers are gone) a task that is not DONE never
  *    will be, so the answer is the same in every call.
+ * I5 A place comes free when its task has ended, and its worker may not have told yet:
+ *    then it finds the asks of the next task, and wakes nobody.  So where others than
+ *    who frees it may sleep for it, they are woken before.
  *
  * Ordering pairs.  FUTURE-S1/FUTURE-S2 (handle), TASK-W1/TASK-D2 (asks).
  *
@@ -41,8 +44,10 @@
 #include "task/job.h"
 #include "task/take.h"
 
-#define LOOKS		64	/* before anything else is tried */
-#define GAP_MOST	32u	/* pauses between two of them */
+#define LOOKS		64u	/* before anything else is tried */
+#define GAP_FEW		32u	/* pauses between two of them: as many as tasks behind, ... */
+#define GAP_PART	4u	/* ... and of more of these a part */
+#define GAP_MOST	256u
 
 /* ---- Handles -------------------------------------------------------------------------- */
 
@@ -94,30 +99,28 @@ bool fp_future_ended(const struct fp_ref *r, int *result)
 
 /*
  * How long to leave a task alone between two looks: as long as the tasks that we
- * submitted behind it may take.  Each look takes the line away from the worker that
- * is about to write it; who looks all the time with a full window behind makes each
- * of its tasks take three times as long, and so stays behind it.
+ * submitted behind it may take, or with many of these a part of that.  Each look takes
+ * the line away from the worker that is about to write it; who looks all the time with a
+ * full window behind makes each of its tasks take three times as long, and so stays behind it.
  */
 static uint32_t gap_of(const struct fp_ref *r)
 {
 	const struct fp_home *home = &r->desk->home;
 	const struct fp_producer *lane = home->owner;
-	uint32_t behind = GAP_MOST;
+	uint32_t behind;
 
 	if (!fp_line_is_mine(r->pool, lane))
 		return 1;
-	if (home == lane->home && r->index <= lane->index)
-		behind = lane->index - r->index;
-	else if (home->next == lane->home && home != lane->home)
-		behind = FP_PAGE_SLOTS - 1 - r->index + lane->index;
-	return fp_max(fp_min(behind, GAP_MOST), 1);
+	behind = (lane->visit - home->visit) * (FP_PAGE_SLOTS - 1) + lane->index - r->index;
+	behind = fp_min(behind, lane->used);
+	return fp_max(fp_min(behind / GAP_PART, GAP_MOST), fp_max(fp_min(behind, GAP_FEW), 1));
 }
 
 static bool look_on(const struct fp_ref *r, uint32_t gap)
 {
 	uint32_t i;
 
-	for (i = 1; i <= LOOKS; i++) {
+	for (i = 1; i <= fp_max(LOOKS, gap); i++) {
 		fp_pause();
 		if (i % gap == 0 && fp_future_word(r))
 			return true;
@@ -135,7 +138,7 @@ static bool spin_for(const struct fp_ref *r, int64_t spin)
 		return true;
 	if (!fp_idle_may_spin(seg->ctl, seg->geo.workers, spin))
 		return false;
-	until = fp_deadline(spin < 0 ? -spin : spin);
+	until = fp_idle_spin_end(spin);
 	do {
 		if (look_on(r, gap))
 			return true;
@@ -145,12 +148,18 @@ static bool spin_for(const struct fp_ref *r, int64_t spin)
 	return false;
 }
 
+/* By its word: has the task not ended, and is no other one there, since it was freed meanwhile? */
+static bool goes_on(const struct fp_ref *r, uint64_t w)
+{
+	return fp_task_state(w) != FP_TASK_DONE && fp_task_gen(w) == r->gen;
+}
+
 bool fp_future_ask(const struct fp_ref *r, enum fp_ask ask)
 {
 	/* TASK-W1: the ask before the look at the word; pairs with TASK-D2. */
 	fp_or_sc(&r->task->asks, (uint8_t)ask);
 	/* TASK-W2: after the ask; pairs with TASK-D1. */
-	return fp_task_state(fp_load_sc(&r->task->word)) != FP_TASK_DONE;
+	return goes_on(r, fp_load_sc(&r->task->word));
 }
 
 /* 0: look again; or -ETIMEDOUT. */
@@ -166,7 +175,7 @@ static int sleep_on(const struct fp_ref *r, int64_t deadline)
 	if (!fp_future_ask(r, FP_ASK_WAITER))
 		return 0;
 	w = fp_load_rlx(&r->task->word);
-	if (fp_task_state(w) == FP_TASK_DONE)
+	if (!goes_on(r, w))
 		return 0;
 	err = fp_sys.futex_wait_two((fp_a32 *)&r->task->word, (uint32_t)w, &ctl->life, life, deadline);
 	if (fp_life_ended(ctl))
@@ -249,6 +258,30 @@ int fp_future_status(const struct fp_ref *r, size_t index, struct forkpool_statu
 	return 0;
 }
 
+/*
+ * Flags a task that runs; false: it has ended.  A group is cancelled while holders of
+ * its members free them, and their places are used for other tasks: those keep no flag.
+ */
+static bool flag_cancel(const struct fp_ref *r)
+{
+	/* TASK-W5: only of this task; pairs with TASK-R1. */
+	uint64_t w = fp_load_acq(&r->task->word);
+	uint8_t before;
+
+	if (!goes_on(r, w))
+		return false;
+	/* TASK-W6: as TASK-W1; pairs with TASK-D2. */
+	before = fp_or_sc(&r->task->asks, (uint8_t)FP_ASK_CANCEL);
+	/* TASK-W7: as TASK-W2; pairs with TASK-D1. */
+	w = fp_load_sc(&r->task->word);
+	if (fp_task_gen(w) == r->gen)
+		return fp_task_state(w) != FP_TASK_DONE;
+	if (!(before & FP_ASK_CANCEL))
+		/* TASK-W8: taken back; pairs with TASK-W6. */
+		fp_and_sc(&r->task->asks, (uint8_t)~FP_ASK_CANCEL);
+	return false;
+}
+
 void fp_future_cancel(const struct fp_ref *r)
 {
 	const struct fp_segment *seg = &r->pool->crew.seg;
@@ -256,7 +289,7 @@ void fp_future_cancel(const struct fp_ref *r)
 	if (fp_task_cancel(seg, r->number, r->gen, FORKPOOL_ITEM_CANCELLED))
 		return;
 	/* It may have lost its worker, and wait to run again. */
-	if (fp_future_ask(r, FP_ASK_CANCEL))
+	if (flag_cancel(r))
 		fp_task_cancel(seg, r->number, r->gen, FORKPOOL_ITEM_CANCELLED);
 }
 
@@ -267,7 +300,7 @@ int fp_future_kill(const struct fp_ref *r)
 	fp_future_cancel(r);
 	if (fp_future_word(r))
 		return 0;
-	if (!fp_self)
+	if (!fp_by_worker(r->pool))
 		fp_spawn_kill_task(&r->pool->spawn, r->number, r->gen);
 	else if (fp_future_ask(r, FP_ASK_KILL))
 		fp_worker_kill(fp_self);
@@ -276,11 +309,21 @@ int fp_future_kill(const struct fp_ref *r)
 
 /* ---- Giving up ------------------------------------------------------------------------------- */
 
+/* Whoever ended it may look at the asks when they are those of the next task there (I5). */
+static void wake_others(struct fp_task *t)
+{
+	/* TASK-W3: after the look at the word; pairs with TASK-W1. */
+	if (fp_load_sc(&t->asks) & FP_ASK_WAITER)
+		fp_sys.futex_wake((fp_a32 *)&t->word, INT32_MAX);
+}
+
 void fp_future_freed(void *ctx, struct fp_home *home, uint32_t index)
 {
 	struct fp_line *line = ctx;
 	struct fp_future *f = &fp_container(home, struct fp_desk, home)->futures[index];
 
+	if (fp_unlikely(f->others))
+		wake_others(fp_segment_task(&line->pool->crew.seg, home->page * FP_PAGE_SLOTS + index));
 	if (fp_unlikely(f->errand))
 		fp_errand_free(f->errand);
 	f->errand = NULL;
@@ -305,7 +348,7 @@ void fp_future_free(const struct fp_ref *r)
 	bool mine = fp_line_is_mine(r->pool, home->owner);
 	uint32_t serial = r->serial;
 
-	if (fp_unlikely(fp_self) && mine)
+	if (fp_unlikely(fp_by_worker(r->pool)) && mine)
 		freed_by_item(r);
 	if (fp_likely(mine))
 		/* As in fp_future_free_quick(). */
@@ -314,7 +357,7 @@ void fp_future_free(const struct fp_ref *r)
 	else if (!fp_cas_sc(&r->future->serial, &serial, 0))
 		return;
 	/* What is in the queue of callbacks keeps its place. */
-	if (fp_unlikely(r->future->calls) && !fp_callback_drop(&r->desk->calls[r->index]))
+	if (fp_unlikely(r->future->others & FP_OTHERS_CALL) && !fp_callback_drop(&r->desk->calls[r->index]))
 		return;
 	if (fp_likely(mine && fp_future_word(r))) {
 		fp_future_freed(home->owner->ctx, home, r->index);
@@ -327,12 +370,12 @@ void fp_future_free(const struct fp_ref *r)
 
 /* ---- All of them -------------------------------------------------------------------------------- */
 
-/* Calls back for each slot of this process whose task has not ended. */
-static size_t each_unfinished(struct forkpool *pool, uint32_t *last,
-			      void (*visit)(struct forkpool *pool, uint32_t number, uint64_t w))
+/* Calls back for each slot of this process whose task has not ended; true if there is one. */
+static bool each_unfinished(struct forkpool *pool, void *ctx,
+			    void (*visit)(struct forkpool *pool, uint32_t number, uint64_t w, void *ctx))
 {
 	uint32_t pages = fp_load_rlx(&pool->lines->desks_used), page, i, number;
-	size_t n = 0;
+	bool any = false;
 	uint64_t w;
 
 	for (page = 1; page < pages; page++) {
@@ -344,18 +387,16 @@ static size_t each_unfinished(struct forkpool *pool, uint32_t *last,
 			w = fp_load_sc(&fp_segment_task(&pool->crew.seg, number)->word);
 			if (fp_task_state(w) != FP_TASK_READY && fp_task_state(w) != FP_TASK_RUN)
 				continue;
-			n++;
-			if (last)
-				*last = number;
-			if (visit)
-				visit(pool, number, w);
+			any = true;
+			visit(pool, number, w, ctx);
 		}
 	}
-	return n;
+	return any;
 }
 
-static void cancel_one(struct forkpool *pool, uint32_t number, uint64_t w)
+static void cancel_one(struct forkpool *pool, uint32_t number, uint64_t w, void *unused)
 {
+	(void)unused;
 	fp_task_cancel(&pool->crew.seg, number, fp_task_gen(w), FORKPOOL_ITEM_CANCELLED);
 }
 
@@ -364,9 +405,25 @@ void fp_futures_cancel(struct forkpool *pool)
 	each_unfinished(pool, NULL, cancel_one);
 }
 
-size_t fp_futures_unfinished(struct forkpool *pool, uint32_t *number)
+static void note_last(struct forkpool *pool, uint32_t number, uint64_t w, void *ctx)
 {
-	return each_unfinished(pool, number, NULL);
+	*(struct fp_ref *)ctx = (struct fp_ref){
+		.pool = pool,
+		.number = number,
+		.gen = fp_task_gen(w),
+		.task = fp_segment_task(&pool->crew.seg, number),
+	};
+}
+
+bool fp_futures_ask(struct forkpool *pool)
+{
+	struct fp_ref last;
+
+	/* One that ends before it was asked tells nobody, and the next one was not asked. */
+	while (each_unfinished(pool, &last, note_last))
+		if (fp_future_ask(&last, FP_ASK_ANY))
+			return true;
+	return false;
 }
 
 void fp_futures_queued(const struct forkpool *pool, uint64_t queued[FP_PRIOS])

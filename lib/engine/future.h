@@ -35,7 +35,8 @@ static inline bool fp_ref_fill(struct forkpool *pool, struct fp_desk *desk, cons
 	/* FUTURE-S1: the task as it was submitted; pairs with FUTURE-S2. */
 	if (fp_unlikely(fp_load_acq(&ret->future->serial) != ret->serial || !ret->serial))
 		return false;
-	ret->gen = desk->home.gens[ret->index];
+	/* TASK-H2: before one more look at the handle, where it may be freed meanwhile; pairs with TASK-H1. */
+	ret->gen = fp_load_acq(&desk->home.gens[ret->index]);
 	ret->task = fp_segment_task(&pool->crew.seg, number);
 	return true;
 }
@@ -48,7 +49,8 @@ static inline int fp_ref_get(const struct forkpool_job *job, struct fp_ref *ret)
 
 	if (fp_unlikely(!desk))
 		return fp_ref_is_foreign(job) ? -EDEADLK : -EINVAL;
-	return fp_ref_fill(pool, desk, job, ret) ? 0 : -EINVAL;
+	/* Still the same: so the generation is that of this handle's task. */
+	return fp_ref_fill(pool, desk, job, ret) && fp_load_rlx(&ret->future->serial) == ret->serial ? 0 : -EINVAL;
 }
 
 /* The job of a task that was just submitted. */
@@ -86,15 +88,17 @@ void fp_future_cancel(const struct fp_ref *r);
 int fp_future_kill(const struct fp_ref *r);
 void fp_future_free(const struct fp_ref *r);
 
-/* Sets an ask, and tells whether the task has not ended. */
+/* Sets an ask, and tells whether the task has not ended: then who ends it sees the ask. */
 bool fp_future_ask(const struct fp_ref *r, enum fp_ask ask);
 
 /* What is left of a task that has ended and that nobody asks for (struct fp_producer). */
 void fp_future_freed(void *ctx, struct fp_home *home, uint32_t index);
 
-/* For all tasks of this process that have not ended: cancels what is queued; how many there are. */
+/* For all tasks of this process that have not ended: cancels what is queued. */
 void fp_futures_cancel(struct forkpool *pool);
-size_t fp_futures_unfinished(struct forkpool *pool, uint32_t *number);
+
+/* Asks one of them to raise ctl->done at its end; false: there is none. */
+bool fp_futures_ask(struct forkpool *pool);
 
 /* Of all submitters, items too: tasks that are READY, by priority from the highest. */
 void fp_futures_queued(const struct forkpool *pool, uint64_t queued[FP_PRIOS]);

@@ -70,6 +70,7 @@ static int64_t submit_some(struct forkpool_group *g, const struct fp_spec *s, si
 	rest.in = s->in ? (const char *)s->in + done * s->in_size : NULL;
 	rest.count = s->count - done;
 	rest.dont_wait = true;
+	rest.shared = ret;
 	pthread_mutex_lock(&g->lock);
 	n = reserve(&g->list, rest.count);
 	if (!n)

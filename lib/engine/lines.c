@@ -131,7 +131,7 @@ static struct fp_line *line_new(struct forkpool *pool, uint32_t prio, uint32_t i
 		.lane = fp_segment_lane(seg, id),
 		.id = id,
 		.prio = prio,
-		.host = !fp_self || pool->mode != FORKPOOL_PROCESSES,
+		.host = !fp_by_worker(pool) || pool->mode != FORKPOOL_PROCESSES,
 		.home_new = desk_new,
 		.freed = fp_future_freed,
 		.ctx = line,
@@ -217,10 +217,22 @@ static struct fp_line *worker_line(struct forkpool *pool, uint32_t prio)
 	return fp_self->lines[prio];
 }
 
-int fp_line_get(struct forkpool *pool, uint32_t prio, struct fp_line **ret)
+/* Who is not to wait for room does not wait for others who do. */
+static int lock_unless_full(struct fp_line *line)
+{
+	while (pthread_mutex_trylock(&line->lock)) {
+		if (fp_load_rlx(&line->full))
+			return -EAGAIN;
+		fp_sys.yield();
+	}
+	return 0;
+}
+
+int fp_line_get(struct forkpool *pool, uint32_t prio, bool wait, struct fp_line **ret)
 {
 	struct fp_submitter *s;
 	struct fp_line *line;
+	int err = 0;
 
 	if (fp_unlikely(fp_by_worker(pool))) {
 		line = worker_line(pool, prio);
@@ -231,9 +243,9 @@ int fp_line_get(struct forkpool *pool, uint32_t prio, struct fp_line **ret)
 	if (fp_unlikely(!line))
 		return -ENOMEM;
 	if (fp_unlikely(line->shared))
-		pthread_mutex_lock(&line->lock);
+		err = wait ? -pthread_mutex_lock(&line->lock) : lock_unless_full(line);
 	*ret = line;
-	return 0;
+	return err;
 }
 
 bool fp_line_is_mine_here(const struct forkpool *pool, const struct fp_producer *p)

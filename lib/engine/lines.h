@@ -8,6 +8,12 @@
 #include "os/thread.h"
 #include "task/lane.h"
 
+/* Who else, beside the holder of the handle, has to do with a task. */
+enum fp_others {
+	FP_OTHERS_CALL = 1,	/* it has a callback, beside it in the desk */
+	FP_OTHERS_WAIT = 2,	/* a group waits for it, while the holder may free it */
+};
+
 /* What the submitter's process knows of a task; each slot has one. */
 struct fp_future {
 	fp_a32 serial;			/* of the handle; 0 = there is none */
@@ -16,7 +22,7 @@ struct fp_future {
 	int64_t deadline;		/* what has not begun by then never does; 0 = none */
 	void *far;			/* memory in the arena for what does not fit the slot; NULL = none */
 	struct fp_errand *errand;	/* it is an item's async map; NULL = it is none */
-	bool calls;			/* it has a callback, beside it in the desk; by who has the job */
+	uint8_t others;			/* enum fp_others; by who submits it */
 };
 
 enum fp_call_phase {
@@ -51,7 +57,9 @@ struct fp_line {
 	struct fp_producer lane;	/* open when lane.home is not NULL */
 	struct forkpool *pool;
 	bool shared;			/* by threads for which no lane was left: under the lock */
+	bool woke;			/* a worker, since its thread last let it run: it may sit on this very CPU */
 	pthread_mutex_t lock;
+	fp_a32 full;			/* who has the lock waits for room; written under it */
 	uint32_t depth;			/* unfinished tasks that it may have */
 	fp_a32 busy;			/* a submission is under way that may have seen the pool open; by its thread */
 };
@@ -84,8 +92,11 @@ static inline struct fp_line *fp_line_at_hand(const struct forkpool *pool, uint3
 	return fp_likely(line && !line->shared) ? line : NULL;
 }
 
-/* The caller's line of a priority, open and, where it is shared, locked.  0 or -ENOMEM. */
-int fp_line_get(struct forkpool *pool, uint32_t prio, struct fp_line **ret);
+/*
+ * The caller's line of a priority, open and, where it is shared, locked.  0 or -ENOMEM;
+ * -EAGAIN: one who shares it waits for room, and the caller is not to.
+ */
+int fp_line_get(struct forkpool *pool, uint32_t prio, bool wait, struct fp_line **ret);
 
 static inline void fp_line_put(struct fp_line *line)
 {

@@ -101,22 +101,17 @@ int fp_pool_end_error(struct forkpool *pool)
 								: -FORKPOOL_EBROKEN;
 }
 
-/* Until no task is unfinished, or the pool has ended; the last one submitted is asked to tell. */
+/* Until no task is unfinished, or the pool has ended; one that is not is asked to tell. */
 static int await_tasks(struct forkpool *pool, int64_t deadline)
 {
 	struct fp_ctl *ctl = pool->crew.seg.ctl;
-	uint32_t seen, life, number;
+	uint32_t seen, life;
 
 	for (;;) {
 		/* TASK-O2: before the ask; pairs with TASK-O1. */
 		seen = fp_load_sc(&ctl->done);
 		life = fp_load_rlx(&ctl->life);
-		if (!fp_futures_unfinished(pool, &number) || fp_pool_over(pool) ||
-		    (life & FUTEX_OWNER_DIED))
-			return 0;
-		/* TASK-W3: as TASK-W1; pairs with TASK-D2. */
-		fp_or_sc(&fp_segment_task(&pool->crew.seg, number)->asks, FP_ASK_ANY);
-		if (!fp_futures_unfinished(pool, &number))
+		if (fp_pool_over(pool) || (life & FUTEX_OWNER_DIED) || !fp_futures_ask(pool))
 			return 0;
 		if (fp_sys.futex_wait_two(&ctl->done, seen, &ctl->life, life, deadline) == -ETIMEDOUT)
 			return -ETIMEDOUT;
@@ -247,8 +242,8 @@ static int init_locks(struct forkpool *pool)
 /*
  * Spinning is for those who have a CPU to themselves; others would only be in
  * the way.  Where there are no more CPUs than workers that depends on how many of
- * those are awake (fp_idle_may_spin()).  Asked while the workers start, since the
- * quota takes a dozen files to find out.
+ * those are awake (fp_idle_may_spin()).  Asked while the workers start: the first
+ * time in a second the quota takes a dozen files to find out.
  */
 void fp_pool_set_spin(struct forkpool *pool, uint32_t workers)
 {
@@ -256,7 +251,7 @@ void fp_pool_set_spin(struct forkpool *pool, uint32_t workers)
 	int64_t wish = pool->worker_spin;
 	bool free;
 
-	cpus = fp_cpus_quota("", cpus);
+	cpus = fp_cpus_recent("", cpus);
 	fp_store_rlx(&pool->crew.seg.ctl->cpus, cpus);
 	free = workers < cpus;
 	fp_store_rlx(&pool->spin, (uint64_t)(free ? WAITER_SPIN_NS : -WAITER_SPIN_NS));
@@ -447,8 +442,10 @@ static void ask_to_end(struct forkpool *pool, enum fp_stop how)
 	/* A nursery knows who lives, and wakes them once more. */
 	fp_wake_all(ctl, pool->mode == FORKPOOL_PROCESSES ? fp_segment_crew(&pool->crew.seg)
 							   : pool->crew.seg.geo.workers);
-	if (pool->mode == FORKPOOL_PROCESSES && pool->spawn.control >= 0)
+	if (pool->mode == FORKPOOL_PROCESSES && pool->spawn.control >= 0) {
+		fp_spawn_rouse(&pool->spawn);
 		fp_spawn_command(&pool->spawn, how == FP_STOP_NOW ? FP_CMD_STOP : FP_CMD_LEAVE);
+	}
 }
 
 /* Of a pool that was made; several threads may wait while one of them ends it. */
@@ -495,8 +492,20 @@ static void end_workers(struct forkpool *pool)
 	pthread_mutex_unlock(&pool->ending);
 }
 
+/* Its word says that the nursery is dead.  If a worker has written that, it is to become true. */
+static void make_sure(struct forkpool *pool)
+{
+	if (fp_spawn_over(&pool->spawn) || pthread_mutex_trylock(&pool->ending))
+		return;
+	if (!pool->ended && !fp_spawn_over(&pool->spawn))
+		fp_spawn_kill(&pool->spawn);
+	pthread_mutex_unlock(&pool->ending);
+}
+
 int fp_pool_await_end(struct forkpool *pool, int64_t deadline)
 {
+	if (pool->mode == FORKPOOL_PROCESSES && fp_life_ended(pool->crew.seg.ctl))
+		make_sure(pool);
 	/* Not on `life`: a nursery that was killed is gone before its workers are; the keeper sees them off. */
 	return await_workers(pool, deadline);
 }

@@ -18,6 +18,7 @@
 
 #include "engine/future.h"
 #include "engine/submit.h"
+#include "os/sys.h"
 #include "sync/fence.h"
 #include "sync/idle.h"
 #include "task/job.h"
@@ -51,7 +52,7 @@ FP_QUICK void fp_submit_end(struct fp_line *line)
 }
 
 /* After n tasks were shown. */
-FP_QUICK void fp_submit_wake(struct forkpool *pool, const struct fp_line *line, uint64_t n)
+FP_QUICK void fp_submit_wake(struct forkpool *pool, struct fp_line *line, uint64_t n)
 {
 	const struct fp_segment *seg = &pool->crew.seg;
 
@@ -103,7 +104,7 @@ FP_QUICK bool fp_submit_quick(struct forkpool *pool, uintptr_t fn, const void *i
 	fp_store_rlx(&at.task->flags, 0);
 	fp_store_rlx(&at.task->asks, 0);
 	f->deadline = 0;
-	f->calls = false;
+	f->others = 0;
 	f->errand = NULL;
 	fp_fill_small(at.task, f, NULL, in, in_size, out_size);
 	fp_lane_ready(&at);
@@ -133,13 +134,29 @@ FP_QUICK bool fp_future_is_ok(const struct fp_ref *r)
 	return fp_likely(w && fp_task_outcome(w) == FORKPOOL_ITEM_OK);
 }
 
+/*
+ * Who has woken a worker for it lets that run first: the kernel has most likely put
+ * it on this CPU, where it waits until we look on no more.  Has it ended well then?
+ */
+FP_QUICK bool fp_future_yield(const struct fp_ref *r)
+{
+	const struct fp_producer *lane = r->desk->home.owner;
+	struct fp_line *line = fp_line_at_hand(r->pool, lane->prio);
+
+	if (!line || &line->lane != lane || !line->woke)
+		return false;
+	line->woke = false;
+	fp_sys.yield();
+	return fp_future_is_ok(r);
+}
+
 FP_QUICK bool fp_future_free_quick(const struct fp_ref *r)
 {
 	struct fp_home *home = &r->desk->home;
 	struct fp_future *f = r->future;
 	const struct fp_line *line = fp_line_at_hand(r->pool, home->owner->prio);
 
-	if (fp_unlikely(!line || &line->lane != home->owner || f->calls || f->far || f->errand ||
+	if (fp_unlikely(!line || &line->lane != home->owner || f->others || f->far || f->errand ||
 			!fp_future_word(r)))
 		return false;
 	/* No locked instruction: it would wait for the lines of the tasks submitted last. */

@@ -206,6 +206,29 @@ static void sleep_until(struct forkpool_job *const *jobs, size_t n, int64_t dead
 	pass_baton(&s);
 }
 
+/* How many are of the pool whose item calls, and how many of others. */
+static void count_own(struct forkpool_job *const *jobs, size_t n, size_t *own, size_t *others)
+{
+	size_t i;
+
+	*own = *others = 0;
+	for (i = 0; i < n; i++)
+		if (jobs[i])
+			++*(fp_handle_pool(jobs[i]) == fp_self->crew->pool ? own : others);
+}
+
+/* Inside an item, which runs what it waits for; what is of another pool tells nobody here. */
+static void await_inside(struct forkpool_job *const *jobs, size_t n, int64_t deadline)
+{
+	size_t own, others;
+
+	count_own(jobs, n, &own, &others);
+	if (!own)
+		sleep_until(jobs, n, deadline);
+	else
+		fp_descend_any(jobs, n, others ? fp_earlier(deadline, fp_deadline(TICK_NS)) : deadline);
+}
+
 int fp_wait_any(struct forkpool_job *const *jobs, size_t n, int64_t deadline)
 {
 	size_t there;
@@ -218,7 +241,7 @@ int fp_wait_any(struct forkpool_job *const *jobs, size_t n, int64_t deadline)
 		if (deadline == 0 || (deadline != FP_FOREVER && fp_sys.clock() >= deadline))
 			return -ETIMEDOUT;
 		if (fp_self)
-			fp_descend_any(jobs, n, deadline);
+			await_inside(jobs, n, deadline);
 		else
 			sleep_until(jobs, n, deadline);
 	}

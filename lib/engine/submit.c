@@ -183,7 +183,7 @@ static inline int fill(struct forkpool *pool, const struct fp_place *at, const s
 	fp_store_rlx(&t->flags, 0);
 	fp_store_rlx(&t->asks, s->on_done ? FP_ASK_DUE : 0);
 	f->deadline = s->deadline;
-	f->calls = s->on_done;
+	f->others = (s->on_done ? FP_OTHERS_CALL : 0) | (s->shared ? FP_OTHERS_WAIT : 0);
 	f->errand = NULL;
 	if (fp_unlikely(!is_small(s)))
 		return fill_large(pool, t, f, s, in);
@@ -225,7 +225,9 @@ static int make_room(struct fp_line *line, bool wait)
 			return fp_pool_end_error(pool);
 		if (!wait)
 			return -EAGAIN;
+		fp_store_rlx(&line->full, 1);
 		await_room(line);
+		fp_store_rlx(&line->full, 0);
 	}
 	return 0;
 }
@@ -308,7 +310,7 @@ static int64_t put_single(struct fp_line *line, const struct fp_spec *s, struct 
  * than the task.  What is counted too low is made up for by workers: who finds a
  * task and sees more of them wakes one.
  */
-void fp_submit_wake_for(struct forkpool *pool, const struct fp_line *line, uint64_t n)
+FP_TRIP void fp_submit_wake_for(struct forkpool *pool, struct fp_line *line, uint64_t n)
 {
 	const struct fp_segment *seg = &pool->crew.seg;
 	uint32_t workers = seg->geo.workers, lookers, work;
@@ -317,8 +319,10 @@ void fp_submit_wake_for(struct forkpool *pool, const struct fp_line *line, uint6
 	fp_fence_full();
 	lookers = fp_idle_lookers(seg->ctl, workers);
 	work = fp_lane_backlog(&line->lane, lookers + (uint32_t)fp_min(n, workers));
-	if (work > lookers)
-		fp_wake_workers(seg->ctl, workers, fp_min(n, work - lookers));
+	if (work <= lookers)
+		return;
+	fp_wake_workers(seg->ctl, workers, fp_min(n, work - lookers));
+	line->woke = true;
 }
 
 /* 0, or why nothing may be submitted. */
@@ -359,7 +363,7 @@ static int64_t put(struct fp_line *line, const struct fp_spec *s, size_t from, s
 int fp_submit_room(struct forkpool *pool, uint32_t prio)
 {
 	struct fp_line *line;
-	int err = fp_line_get(pool, prio, &line);
+	int err = fp_line_get(pool, prio, true, &line);
 
 	if (err)
 		return err;
@@ -371,7 +375,7 @@ int fp_submit_room(struct forkpool *pool, uint32_t prio)
 int64_t fp_submit(struct forkpool *pool, const struct fp_spec *s, struct forkpool_job **ret)
 {
 	struct fp_line *line;
-	int64_t n = fp_line_get(pool, s->prio, &line);
+	int64_t n = fp_line_get(pool, s->prio, !s->dont_wait, &line);
 	size_t done = 0;
 
 	if (fp_unlikely(n))
@@ -424,7 +428,7 @@ static int64_t put_here(struct forkpool *pool, const struct fp_spec *s, size_t i
 
 	if (fp_self == &pool->self && fp_self->level + 1 >= FP_DEPTH)
 		return -ELOOP;
-	n = fp_line_get(pool, s->prio, &line);
+	n = fp_line_get(pool, s->prio, true, &line);
 	if (n)
 		return n;
 	n = begin(line);

@@ -20,6 +20,7 @@ struct fp_spec {
 	bool dont_wait;
 	void (*on_done)(struct forkpool_job *job, void *user);
 	void *user;
+	bool shared;			/* a group waits for them as well */
 	/* Of an item that submits: itself, items around, its frame; else 0. */
 	uint64_t parent;
 	uint32_t level, frame;
@@ -32,7 +33,7 @@ struct fp_spec {
 int64_t fp_submit(struct forkpool *pool, const struct fp_spec *spec, struct forkpool_job **ret);
 
 /* Wakes workers for the last n tasks of a line: some sleep. */
-void fp_submit_wake_for(struct forkpool *pool, const struct fp_line *line, uint64_t n);
+void fp_submit_wake_for(struct forkpool *pool, struct fp_line *line, uint64_t n);
 
 /* fp_submit() in a pool without workers. */
 int64_t fp_submit_inline(struct forkpool *pool, const struct fp_spec *spec, struct forkpool_job **ret);

@@ -21,9 +21,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/atomic.h"
 #include "base/bits.h"
+#include "os/sys.h"
 
 #define NO_LIMIT	UINT64_MAX
+#define RECENT_MS	1000	/* a limit that was found so long ago is looked for again */
+#define CPUS_BITS	20	/* of `recent`; no machine has a million CPUs */
+#define CPUS_MASK	(((uint64_t)1 << CPUS_BITS) - 1)
+#define NS_PER_MS	1000000
 
 /* One of our groups, found through a mount. */
 struct hierarchy {
@@ -240,14 +246,33 @@ static uint64_t version_limit(const char *root, bool v2)
 
 /* ---- What others call --------------------------------------------------------- */
 
-unsigned fp_cpus_quota(const char *root, unsigned affinity)
+static uint64_t find_limit(const char *root)
 {
 	int saved = errno;
 	uint64_t limit = fp_min(version_limit(root, true),
 				version_limit(root, false));
 
 	errno = saved;
-	return fp_max(fp_min(limit, affinity), 1);
+	return limit;
+}
+
+unsigned fp_cpus_quota(const char *root, unsigned affinity)
+{
+	return fp_max(fp_min(find_limit(root), affinity), 1);
+}
+
+/* {when, in ms and not 0:44, limit:20}; who forks hands it on, and the child's group is the same. */
+static fp_a64 recent;
+
+unsigned fp_cpus_recent(const char *root, unsigned affinity)
+{
+	uint64_t now = (uint64_t)fp_sys.clock() / NS_PER_MS + 1, was = fp_load_rlx(&recent);
+
+	if (!was || now - (was >> CPUS_BITS) >= RECENT_MS) {
+		was = now << CPUS_BITS | fp_min(find_limit(root), CPUS_MASK);
+		fp_store_rlx(&recent, was);
+	}
+	return fp_max(fp_min(was & CPUS_MASK, affinity), 1);
 }
 
 /* The affinity mask of the calling thread and its size; NULL where there is none to be had. */

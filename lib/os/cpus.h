@@ -13,6 +13,12 @@
  */
 unsigned fp_cpus_quota(const char *root, unsigned affinity);
 
+/*
+ * The same by what any thread of this process has found within the last second: it
+ * takes a dozen files to find out.
+ */
+unsigned fp_cpus_recent(const char *root, unsigned affinity);
+
 /* CPUs in the affinity mask of the calling thread, however many the machine has; at least 1. */
 unsigned fp_cpus_affinity(void);
 

@@ -7,8 +7,10 @@
 
 #include <errno.h>
 
+#include "base/bits.h"
+
 /* 0, -EAGAIN (the word differs), -EINTR or -ETIMEDOUT. */
-int fp_wait_one(fp_a32 *word, uint32_t expected, int64_t deadline)
+FP_TRIP int fp_wait_one(fp_a32 *word, uint32_t expected, int64_t deadline)
 {
 	struct timespec ts, *until = fp_timespec(&ts, deadline);
 
@@ -22,7 +24,7 @@ int fp_wait_exit(fp_a32 *word, uint32_t expected, int64_t deadline)
 	return fp_wait_one(word, expected, deadline);
 }
 
-int fp_wait_wake(fp_a32 *word, int count)
+FP_TRIP int fp_wait_wake(fp_a32 *word, int count)
 {
 	return fp_raw(SYS_futex, word, FUTEX_WAKE, count);
 }

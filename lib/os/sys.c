@@ -14,7 +14,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/epoll.h>
@@ -238,7 +237,7 @@ static int sys_getrlimit(int what, struct rlimit *ret)
 
 /* ---- Time and sleep ------------------------------------------------------- */
 
-static int64_t sys_clock(void)
+static FP_TRIP int64_t sys_clock(void)
 {
 	struct timespec ts;
 
@@ -303,7 +302,7 @@ static int sys_epoll_drop(int epoll, int fd)
 	return fp_raw(SYS_epoll_ctl, epoll, EPOLL_CTL_DEL, fd, &event);
 }
 
-static int sys_yield(void)
+static FP_TRIP int sys_yield(void)
 {
 	return fp_raw(SYS_sched_yield);
 }
@@ -474,17 +473,31 @@ static int sys_setpgid(void)
 	return fp_raw(SYS_setpgid, 0, 0);
 }
 
-/* The kernel lists them as text in one file; needs CONFIG_PROC_CHILDREN. */
+/*
+ * The kernel lists them as text in one file; needs CONFIG_PROC_CHILDREN.  Raw: stdio would
+ * fault in, and the nursery keep, a dozen pages for it.
+ */
 static int sys_children(pid_t *list, int room)
 {
-	FILE *f = fopen("/proc/thread-self/children", "re");
-	int n = 0;
+	int fd = fp_raw(SYS_openat, AT_FDCWD, "/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
+	int n = 0, i, got;
+	char text[512];
+	pid_t pid = 0;
 
-	if (!f)
+	if (fd < 0)
 		return -ENOENT;
-	while (n < room && fscanf(f, "%d", &list[n]) == 1)
-		n++;
-	fclose(f);
+	/* Behind each number is a space; a number may go on in the next piece. */
+	while (n < room && (got = fp_raw(SYS_read, fd, text, sizeof(text))) > 0)
+		for (i = 0; i < got && n < room; i++) {
+			if (text[i] >= '0' && text[i] <= '9') {
+				pid = pid * 10 + text[i] - '0';
+				continue;
+			}
+			if (pid)
+				list[n++] = pid;
+			pid = 0;
+		}
+	sys_close(fd);
 	return n;
 }
 

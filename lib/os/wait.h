@@ -10,6 +10,7 @@
 #ifndef FP_OS_WAIT_H
 #define FP_OS_WAIT_H
 
+#include <limits.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -45,13 +46,13 @@ int fp_wait_exit(fp_a32 *word, uint32_t expected, int64_t deadline);
 /* Wakes so many of those who wait for a change of the word; how many it were. */
 int fp_wait_wake(fp_a32 *word, int count);
 
-/* The same on the keeper's side of such a word: registers only. */
+/* All who wait for such a word, on the keeper's side: registers only. */
 static inline void fp_wait_wake_raw(fp_a32 *word)
 {
 #if FP_SEMAPHORES
 	(void)word;	/* who waits looks by himself */
 #else
-	fp_raw(SYS_futex, word, FUTEX_WAKE, 1);
+	fp_raw(SYS_futex, word, FUTEX_WAKE, INT_MAX);
 #endif
 }
 

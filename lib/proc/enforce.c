@@ -37,6 +37,7 @@
 
 #include "os/sys.h"
 #include "proc/recover.h"
+#include "proc/salvage.h"
 
 #define LOOK_LEAST	((int64_t)1000000)	/* between two looks that no known limit asks for */
 
@@ -165,28 +166,58 @@ static int64_t judge(struct fp_worker *w, pid_t pid, struct fp_charge *charge, i
 		       ? FP_FOREVER : fp_after(now, LOOK_LEAST);
 }
 
+/* In time, of a job or a task; 0 = none. */
+struct limits {
+	int64_t timeout, deadline;
+};
+
+/*
+ * What the worker's top frame holds, and its limits.  False: nothing; or a task above
+ * other items, whose limits would be taken for passed as well.
+ */
+static bool held_limits(const struct fp_crew *crew, uint32_t id, struct fp_elem *what,
+			struct limits *ret)
+{
+	uint32_t top = fp_segment_depth(&crew->seg, id) - 1;
+	const struct fp_task_ext *ext;
+	struct fp_wreck wreck;
+	struct fp_job *job;
+
+	if (fp_wreck_read(crew, id, top, &wreck)) {
+		ext = wreck.held && !top ? fp_task_ext(wreck.task) : NULL;
+		if (!ext)
+			return false;
+		*what = (struct fp_elem){ true, wreck.number, fp_task_gen(wreck.word) };
+		*ret = (struct limits){ ext->timeout, ext->deadline };
+		return true;
+	}
+	what->task = false;
+	if (!fp_recover_job(crew, id, top, &what->at, &what->gen))
+		return false;
+	job = fp_segment_slot(&crew->seg, what->at).job;
+	ret->timeout = (int64_t)fp_load_rlx(&job->timeout);
+	ret->deadline = (int64_t)fp_load_rlx(&job->deadline);
+	return true;
+}
+
 /*
  * Stopped where no limit is stored, before an item or behind one, with a claim
- * of a job with limits in its top frame: what it holds would stay unfinished for
- * as long as it is stopped.  It has as much time as an item.
+ * of a job or a task with limits in its top frame: what it holds would stay unfinished
+ * for as long as it is stopped.  It has as much time as an item.
  */
 static int64_t judge_stopped(const struct fp_crew *crew, uint32_t id, pid_t pid,
 			     struct fp_charge *charge, int64_t now)
 {
-	uint32_t top = fp_segment_depth(&crew->seg, id) - 1;
-	int64_t timeout, deadline, due = FP_FOREVER;
 	struct fp_elem what = { .task = false };
-	struct fp_job *job;
+	int64_t due = FP_FOREVER;
+	struct limits limits;
 
-	if (!fp_recover_job(crew, id, top, &what.at, &what.gen))
+	if (!held_limits(crew, id, &what, &limits))
 		return FP_FOREVER;
-	job = fp_segment_slot(&crew->seg, what.at).job;
-	timeout = (int64_t)fp_load_rlx(&job->timeout);
-	deadline = (int64_t)fp_load_rlx(&job->deadline);
-	if (timeout > 0)
-		due = fp_after(charge->stopped, timeout);
-	if (deadline > 0)
-		due = fp_earlier(due, deadline);
+	if (limits.timeout > 0)
+		due = fp_after(charge->stopped, limits.timeout);
+	if (limits.deadline > 0)
+		due = fp_earlier(due, limits.deadline);
 	due = fp_after(due, crew->grace);
 	if (due > now)
 		return due;

@@ -205,11 +205,13 @@ static _Noreturn FP_UNKNOWN_STACK void end(struct nursery *n)
 	siginfo_t info;
 
 	kill_workers(n);
-	for (;;) {
+	/* Mostly nobody is left. */
+	while (fp_sys.wait(P_ALL, 0, &info, WEXITED | WNOHANG) != -ECHILD) {
 		kill_orphans(n);
 		if (fp_sys.wait(P_ALL, 0, &info, WEXITED) == -ECHILD)
-			_exit(0);
+			break;
 	}
+	_exit(0);
 }
 
 static void note(struct nursery *n, enum fp_log_kind kind, uint32_t id, int code, uint64_t value)

@@ -16,7 +16,9 @@
  *
  * Ordering pairs.  PLACE-C1/PLACE-C2.
  *
- * Progress.  Two system calls more after a sleep, and that once in SETTLE_STAY_NS.
+ * Progress.  After a sleep it asks which CPU this is, mostly without a system call.  Who
+ * shares one makes four for a move (it asks twice where it may go, is bound, and let
+ * go), and that once in SETTLE_STAY_NS.
  *
  * If the owner dies.  The nursery forgets where it was.
  */
@@ -83,7 +85,7 @@ static void move_to_free(struct fp_self *self, uint32_t cpu)
 	fp_sys.move((int)i);
 }
 
-void fp_place_settle(struct fp_self *self)
+FP_TRIP void fp_place_settle(struct fp_self *self)
 {
 	struct fp_ctl *ctl = self->crew->seg.ctl;
 	uint32_t workers = fp_segment_crew(&self->crew->seg);

@@ -107,7 +107,7 @@ static bool try_lane(struct fp_self *self, uint32_t lane, struct fp_taken *ret)
 }
 
 /* Lanes take turns as well. */
-static bool find_in(struct fp_self *self, const struct lanes *l, struct fp_taken *ret)
+static FP_TRIP bool find_in(struct fp_self *self, const struct lanes *l, struct fp_taken *ret)
 {
 	uint32_t last = self->last_lane - l->first, start = last < l->words * 64 ? last + 1 : 0, i, word;
 	uint64_t before, lanes;
@@ -127,7 +127,7 @@ static bool find_in(struct fp_self *self, const struct lanes *l, struct fp_taken
 }
 
 /* What items submitted comes before what is new. */
-static bool find_task(struct fp_self *self, uint32_t prio, struct fp_taken *ret)
+static FP_TRIP bool find_task(struct fp_self *self, uint32_t prio, struct fp_taken *ret)
 {
 	const struct fp_segment *seg = &self->crew->seg;
 	const struct lanes crew = lanes_of(seg, prio, true), host = lanes_of(seg, prio, false);
@@ -196,7 +196,7 @@ static bool find_any(struct fp_self *self, struct fp_found *ret)
 	return false;
 }
 
-bool fp_serve_find(struct fp_self *self, struct fp_found *ret)
+FP_TRIP bool fp_serve_find(struct fp_self *self, struct fp_found *ret)
 {
 	struct fp_runner *r = &self->runner;
 
@@ -209,7 +209,7 @@ bool fp_serve_find(struct fp_self *self, struct fp_found *ret)
 	return find_any(self, ret);
 }
 
-bool fp_serve_run(struct fp_self *self, struct fp_found *found)
+FP_TRIP bool fp_serve_run(struct fp_self *self, struct fp_found *found)
 {
 	struct fp_runner *r = &self->runner;
 	const struct fp_task_ext *ext;

@@ -94,10 +94,25 @@ static FP_APART void see_off(pid_t nursery)
 	bool all;
 
 	fp_raw(SYS_kill, -nursery, SIGKILL);
-	do
+	fp_raw(SYS_waitid, P_PID, nursery, &info, WEXITED);
+	/* Mostly nobody is left. */
+	while (fp_raw(SYS_waitid, P_ALL, 0, &info, WEXITED | WNOHANG | __WALL) == 0) {
 		all = kill_children();
-	while (fp_raw(SYS_waitid, all ? P_ALL : P_PGID, all ? 0 : nursery, &info,
-		      WEXITED | __WALL) == 0);
+		if (fp_raw(SYS_waitid, all ? P_ALL : P_PGID, all ? 0 : nursery, &info,
+			   WEXITED | __WALL) < 0)
+			break;
+	}
+}
+
+/*
+ * The kernel has marked `life` when the nursery died, unless somebody had written
+ * over the word; so it is marked again, by one whom nothing in the segment misleads.
+ */
+static void tell_the_end(struct fp_ctl *ctl)
+{
+	/* LIFE-L5: all who write to the segment are gone, and their last writes are seen; pairs with LIFE-L1. */
+	fp_or_sc(&ctl->life, FUTEX_OWNER_DIED);
+	fp_wait_wake_raw(&ctl->life);
 }
 
 /* No frame of the keeper's is ever unwound, so none may leave marks for AddressSanitizer. */
@@ -114,6 +129,7 @@ static FP_UNKNOWN_STACK void keep(struct fp_spawn *s)
 		fp_raw(SYS_prctl, PR_SET_NAME, "fp-keeper");
 		fp_raw(SYS_waitid, P_PID, nursery, &info, WEXITED | WNOWAIT);
 		see_off(nursery);
+		tell_the_end(s->crew->seg.ctl);
 	}
 	for (;;)
 		fp_raw(SYS_exit, 0);
@@ -379,18 +395,35 @@ int fp_spawn_end_fd(const struct fp_spawn *s)
 	return s->nursery < 0 ? -ESRCH : fp_sys.copy_above(s->nursery, 0);
 }
 
-void fp_spawn_kill(struct fp_spawn *s)
+/* What the segment says of the nursery is believed only where we know nothing ourselves. */
+static void signal_nursery(const struct fp_spawn *s, int sig)
 {
-	pid_t pid = (pid_t)(fp_load_rlx(&s->crew->seg.ctl->life) & FUTEX_TID_MASK);
+	pid_t pid = s->nursery_pid > 0 ? s->nursery_pid
+		  : (pid_t)(fp_load_rlx(&s->crew->seg.ctl->life) & FUTEX_TID_MASK);
 
 	if (s->nursery >= 0)
-		fp_sys.pidfd_kill(s->nursery, SIGKILL);
+		fp_sys.pidfd_kill(s->nursery, sig);
 	else if (pid > 1)
-		fp_sys.kill(pid, SIGKILL);
+		fp_sys.kill(pid, sig);
+}
+
+void fp_spawn_kill(struct fp_spawn *s)
+{
+	signal_nursery(s, SIGKILL);
+}
+
+void fp_spawn_rouse(struct fp_spawn *s)
+{
+	if (fp_spawn_over(s))
+		return;
+	signal_nursery(s, SIGCONT);
+	if (s->keeper_pid > 0)
+		fp_sys.kill(s->keeper_pid, SIGCONT);
 }
 
 void fp_spawn_end(struct fp_spawn *s, int64_t patience)
 {
+	fp_spawn_rouse(s);
 	if (fp_spawn_wait(s, fp_deadline(patience))) {
 		fp_spawn_kill(s);
 		fp_spawn_wait(s, FP_FOREVER);

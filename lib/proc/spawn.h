@@ -51,6 +51,9 @@ bool fp_spawn_over(struct fp_spawn *s);
  */
 int fp_spawn_end_fd(const struct fp_spawn *s);
 
+/* Whoever has stopped nursery or keeper (SIGSTOP): they go on, since they are needed to end. */
+void fp_spawn_rouse(struct fp_spawn *s);
+
 /* Kills the nursery, and all with it.  Does not wait. */
 void fp_spawn_kill(struct fp_spawn *s);
 

@@ -105,7 +105,7 @@ static bool spin_for_work(struct fp_self *self, struct fp_found *found)
 
 	if (!fp_idle_may_spin(seg->ctl, seg->geo.workers, spin))
 		return false;
-	until = fp_deadline(spin < 0 ? -spin : spin);
+	until = fp_idle_spin_end(spin);
 	do {
 		if (look_for_work(self, found))
 			return true;
@@ -138,15 +138,30 @@ static bool park_or_find(struct fp_self *self, struct fp_found *found)
 	return false;
 }
 
-/* It looks no more: what was left to it goes to one more worker (I4). */
-static void stop_looking(struct fp_self *self, bool found)
+/*
+ * It looks no more: what was left to it goes to one more worker (I4).  Also where it
+ * has found nothing, and leaves: its death would wake all, but a hook may come before.
+ */
+static void stop_looking(struct fp_self *self)
 {
 	struct fp_ctl *ctl = self->crew->seg.ctl;
 	uint32_t workers = self->crew->seg.geo.workers;
 
 	fp_hungry_clear(ctl, self->id);
-	if (found && fp_wake_needed(ctl, workers) && fp_serve_more(self))
+	if (fp_wake_needed(ctl, workers) && fp_serve_more(self))
 		fp_wake_workers(ctl, workers, 1);
+}
+
+/*
+ * Who woke it most likely shares this CPU with it, and waits for what it has just
+ * ended: that is all that it was woken for, so the other one need not wait for its looks.
+ */
+static void let_waker_run(struct fp_self *self)
+{
+	if (!self->woken)
+		return;
+	self->woken = false;
+	fp_sys.yield();
 }
 
 /* Looks for work until there is some, or (false) it is time to leave. */
@@ -156,7 +171,7 @@ static bool await_work(struct fp_self *self, struct fp_found *found)
 	bool any = false, turned = false;
 
 	/* While others sleep it says at once that it looks, or whoever submits wakes one of them for each task. */
-	if (!fp_asleep_any(ctl, self->crew->seg.geo.workers) && look_for_work(self, found))
+	if (!self->woken && !fp_asleep_any(ctl, self->crew->seg.geo.workers) && look_for_work(self, found))
 		return true;
 	self->runner.now = 0;
 	while (!any && !is_over(self)) {
@@ -167,20 +182,22 @@ static bool await_work(struct fp_self *self, struct fp_found *found)
 		turned = true;
 		/* Who waits for room waits in vain for more tasks to end than there are. */
 		fp_lanes_room(&self->crew->seg);
+		let_waker_run(self);
 		any = spin_for_work(self, found) || park_or_find(self, found);
 	}
-	stop_looking(self, any);
+	stop_looking(self);
 	/* The chunk's begin as well, so that it need not ask the clock again. */
 	self->runner.now = fp_sys.clock();
 	fp_stats_turn(&self->shared->stats, FP_DOING_ITEMS, self->runner.now);
 	if (self->slept && any) {
 		self->slept = false;
+		self->woken = true;
 		fp_place_settle(self);
 	}
 	return any;
 }
 
-static void work(struct fp_self *self)
+static FP_APART FP_TRIP void work(struct fp_self *self)
 {
 	struct fp_found found;
 

@@ -22,6 +22,7 @@ struct fp_self {
 	int64_t asked_at, slice_from;
 	unsigned crowded;		/* yields in a row in which somebody else ran */
 	bool slept;			/* since it last ran something */
+	bool woken;			/* and ran something since; has not let who woke it run yet */
 	int64_t stay_until;		/* no move to another CPU before that */
 	struct fp_runner runner;	/* of frame 0 */
 	struct fp_runner *top;		/* of the item at work */

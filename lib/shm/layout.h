@@ -420,6 +420,7 @@ struct fp_nest {
 
 /* Who orders a store before the look at who sleeps; see sync/fence.c. */
 enum fp_fences {
+	FP_FENCES_NEW,		/* the storer, while nobody has joined who counts on the sleeper */
 	FP_FENCES_KERNEL,	/* the sleeper, by membarrier(2) */
 	FP_FENCES_BOTH,		/* ... and the storer too: some process could not be registered */
 	FP_FENCES_OWN,		/* the storer: there is no membarrier(2); from create on, or never */
@@ -446,7 +447,7 @@ struct fp_ctl {
 	fp_a64 spin;			/* ns a worker looks on before it sleeps, as int64_t; fp_idle_may_spin(); host sets while they start */
 	fp_a32 cpus;			/* that the program may use, by affinity and quota; host sets, with spin */
 	fp_a32 crew;			/* workers wanted now: for those who share out work; host at create, then the nursery */
-	fp_a32 fences;			/* enum fp_fences; host at create, then who can't be registered: BOTH; all read */
+	fp_a32 fences;			/* enum fp_fences; host at create; who joins first: KERNEL; who can't be registered: BOTH; all read */
 
 	/* What a running worker looks at between items; seldom written. */
 	FP_ALIGNED fp_a64 hungry[FP_MAP_WORDS];		/* looking for work; each worker its bit, the nursery a dead one's */

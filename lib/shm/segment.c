@@ -388,7 +388,7 @@ uint32_t fp_segment_depth(const struct fp_segment *seg, uint32_t id)
 	return depth && depth <= FP_DEPTH ? depth : 1;
 }
 
-uint32_t fp_segment_crew(const struct fp_segment *seg)
+FP_TRIP uint32_t fp_segment_crew(const struct fp_segment *seg)
 {
 	uint32_t n = fp_load_rlx(&seg->ctl->crew);
 

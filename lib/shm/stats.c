@@ -45,7 +45,7 @@ static uint64_t add_period(uint64_t since, int64_t now, uint64_t *busy, uint64_t
 	return ns;
 }
 
-void fp_stats_turn(struct fp_worker_stats *s, enum fp_doing to, int64_t now)
+FP_TRIP void fp_stats_turn(struct fp_worker_stats *s, enum fp_doing to, int64_t now)
 {
 	uint64_t turn = fp_load_rlx(&s->turn);
 	struct fp_times *from = &s->times[turn % 2], *next = &s->times[(turn + 1) % 2];

@@ -16,7 +16,7 @@ void fp_fence_open(struct fp_ctl *ctl);
 
 /*
  * Before a process's first fp_fence_light() for this pool, and as often as one
- * likes after that: registers the process, once.  In a process of several
+ * likes after that: registers the process, once; from then on sleepers fence for all.  In a process of several
  * threads that takes some 20 ms.
  */
 void fp_fence_join(struct fp_ctl *ctl);

@@ -91,12 +91,12 @@ static void raise_and_wake(fp_a32 *event, int n)
 
 /* ---- Without an item ---------------------------------------------------------------- */
 
-void fp_hungry_set(struct fp_ctl *ctl, uint32_t id)
+FP_TRIP void fp_hungry_set(struct fp_ctl *ctl, uint32_t id)
 {
 	set_bit(ctl->hungry, id);
 }
 
-void fp_hungry_clear(struct fp_ctl *ctl, uint32_t id)
+FP_TRIP void fp_hungry_clear(struct fp_ctl *ctl, uint32_t id)
 {
 	clear_bit(ctl->hungry, id);
 }
@@ -114,7 +114,7 @@ void fp_park_cancel(struct fp_ctl *ctl, uint32_t id)
 	clear_bit(ctl->asleep, id);
 }
 
-void fp_park(struct fp_ctl *ctl, uint32_t id, uint32_t ticket)
+FP_TRIP void fp_park(struct fp_ctl *ctl, uint32_t id, uint32_t ticket)
 {
 	fp_sys.futex_wait(&fp_ctl_worker(ctl, id)->event, ticket, FP_FOREVER);
 	fp_park_cancel(ctl, id);
@@ -126,7 +126,7 @@ static uint64_t valid(uint32_t word, uint32_t workers)
 	return workers - word * 64 >= 64 ? ~(uint64_t)0 : bit(workers) - 1;
 }
 
-bool fp_idle_may_spin(struct fp_ctl *ctl, uint32_t workers, int64_t spin)
+FP_TRIP bool fp_idle_may_spin(struct fp_ctl *ctl, uint32_t workers, int64_t spin)
 {
 	uint32_t i;
 	uint64_t free;
@@ -141,7 +141,12 @@ bool fp_idle_may_spin(struct fp_ctl *ctl, uint32_t workers, int64_t spin)
 	return free > fp_load_rlx(&ctl->crew);
 }
 
-uint32_t fp_idle_lookers(struct fp_ctl *ctl, uint32_t workers)
+int64_t fp_idle_spin_end(int64_t spin)
+{
+	return fp_deadline(spin < 0 ? -spin : spin);
+}
+
+FP_TRIP uint32_t fp_idle_lookers(struct fp_ctl *ctl, uint32_t workers)
 {
 	uint32_t n = 0, i;
 
@@ -153,7 +158,7 @@ uint32_t fp_idle_lookers(struct fp_ctl *ctl, uint32_t workers)
 	return n;
 }
 
-bool fp_wake_needed(struct fp_ctl *ctl, uint32_t workers)
+FP_TRIP bool fp_wake_needed(struct fp_ctl *ctl, uint32_t workers)
 {
 	uint32_t i;
 
@@ -164,7 +169,7 @@ bool fp_wake_needed(struct fp_ctl *ctl, uint32_t workers)
 	return false;
 }
 
-void fp_wake_workers(struct fp_ctl *ctl, uint32_t workers, uint64_t n)
+FP_TRIP void fp_wake_workers(struct fp_ctl *ctl, uint32_t workers, uint64_t n)
 {
 	uint64_t asleep;
 	uint32_t i, id;

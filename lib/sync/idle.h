@@ -42,6 +42,9 @@ static inline bool fp_asleep_any(struct fp_ctl *ctl, uint32_t workers)
  */
 bool fp_idle_may_spin(struct fp_ctl *ctl, uint32_t workers, int64_t spin);
 
+/* When one who may, and begins now, is to stop looking on. */
+int64_t fp_idle_spin_end(int64_t spin);
+
 /* How many workers look for work now, or have been woken to do so. */
 uint32_t fp_idle_lookers(struct fp_ctl *ctl, uint32_t workers);
 

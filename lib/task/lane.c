@@ -186,7 +186,7 @@ static void enter(struct fp_producer *p, struct fp_home *h)
 {
 	p->home = h;
 	p->index = 0;
-	p->visit++;
+	h->visit = ++p->visit;
 	/* TASK-V1: cursors may come; after the turns of a page that is passed over; pairs with TASK-V2. */
 	fp_store_rel(&fp_segment_page(p->seg, h->page)->visit, p->visit);
 	/* TASK-A1: the visit before; pairs with TASK-A2. */
@@ -291,7 +291,7 @@ void fp_lane_count(struct fp_producer *p)
 		}
 }
 
-uint32_t fp_lane_backlog(const struct fp_producer *p, uint32_t most)
+FP_TRIP uint32_t fp_lane_backlog(const struct fp_producer *p, uint32_t most)
 {
 	const struct fp_home *h = p->home;
 	uint32_t n = 0, i;
@@ -329,7 +329,7 @@ static void adopt_page(struct fp_producer *p, uint32_t page)
 		return;
 	for (i = 1; i < FP_PAGE_SLOTS; i++) {
 		w = word_at(p, h, i);
-		h->gens[i] = fp_task_gen(w);
+		fp_store_rlx(&h->gens[i], fp_task_gen(w));
 		if (has_ended(w))
 			continue;
 		h->free &= ~((uint32_t)1 << i);

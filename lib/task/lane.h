@@ -16,10 +16,11 @@ struct fp_home {
 	struct fp_home *next;		/* in the ring */
 	struct fp_producer *owner;
 	uint32_t page;
+	uint32_t visit;			/* its submitter's last one */
 	uint32_t free;			/* slots without a task */
 	uint32_t counts;		/* slots whose tasks are in the owner's `used` */
 	fp_a32 given_up;		/* nobody asks for these tasks any more; set by whoever gives up */
-	uint32_t gens[FP_PAGE_SLOTS];	/* of the last task in each */
+	fp_a32 gens[FP_PAGE_SLOTS];	/* of the last task in each; the submitter writes */
 };
 
 #define FP_ALL_PLACES	0xfffffffeu	/* place 0 is the header */
@@ -70,7 +71,9 @@ static inline void fp_lane_use(struct fp_producer *p, struct fp_home *h, struct 
 	ret->number = h->page * FP_PAGE_SLOTS + i;
 	ret->task = fp_segment_task(p->seg, ret->number);
 	ret->visit = p->visit;
-	ret->gen = h->gens[i] = (h->gens[i] + 1) & FP_TASK_GEN_MASK;
+	ret->gen = (fp_load_rlx(&h->gens[i]) + 1) & FP_TASK_GEN_MASK;
+	/* TASK-H1: after the handle of the task before was void; pairs with TASK-H2. */
+	fp_store_rel(&h->gens[i], ret->gen);
 	p->used++;
 }
 

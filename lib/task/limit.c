@@ -56,7 +56,7 @@ void fp_limit_end(const struct fp_bounds *b)
 	fp_limit_boundary(b->me);
 }
 
-void fp_limit_boundary(struct fp_worker *me)
+FP_TRIP void fp_limit_boundary(struct fp_worker *me)
 {
 	/* LIMIT-E2: after LIMIT-E1, or after CLAIM-F1 and CLAIM-P4 (I2); pairs with LIMIT-N2. */
 	while (fp_unlikely(fp_load_sc(&me->condemned)))

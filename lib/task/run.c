@@ -264,7 +264,7 @@ static uint64_t run_strides(struct fp_runner *r, struct fp_chunk *chunk,
 	return i;
 }
 
-bool fp_run_leave(const struct fp_runner *r, uint64_t more)
+FP_TRIP bool fp_run_leave(const struct fp_runner *r, uint64_t more)
 {
 	fp_a32 *leave = &r->me->leave;
 	uint32_t asked = FP_LEAVE_ASKED;

@@ -29,7 +29,8 @@
  * Ordering pairs.  TASK-C1/TASK-R1 (the task), TASK-D1/TASK-E1 (its end), TASK-D2/
  * TASK-W1 (asks), TASK-T2/TASK-T1, TASK-V2/TASK-V1 (hints).
  *
- * Progress.  A failed swap means that somebody claimed, or cancelled.
+ * Progress.  A failed swap means that somebody claimed, or cancelled.  The wait for a
+ * full page ends by the clock.
  *
  * If the owner dies: proc/salvage.c.  Model: tests/models/lane.pml, done.pml.
  */
@@ -49,6 +50,10 @@
 #include "sync/fence.h"
 #include "task/due.h"
 #include "task/limit.h"
+
+#define FILL_NS		((int64_t)3000)	/* that a submitter is given to fill a page */
+#define FILL_PAUSES	16u	/* between two looks */
+#define HURRIES_MOST	127u	/* pages without */
 
 /* ---- Cursors ---------------------------------------------------------------------------- */
 
@@ -109,6 +114,45 @@ static bool start_over(const struct fp_segment *seg, struct fp_cursor *at, const
 	return look_at_all(seg, at, lane) && at->visit != visit;
 }
 
+static bool is_full(const struct fp_segment *seg, const struct fp_cursor *at)
+{
+	return fp_load_rlx(&fp_segment_task(seg, at->page * FP_PAGE_SLOTS + FP_PAGE_SLOTS - 1)->turn) == at->visit;
+}
+
+/*
+ * A cursor right behind its submitter reads each line while that writes it, and makes
+ * both wait for the line to go over and back: each task takes them three times as long,
+ * and neither gets away from the other.  So it lets the submitter of a stream fill the
+ * page that it has come to.  Who submits one task and waits fills none: the wait is in
+ * vain, and then made the more seldom.
+ */
+static bool await_full(const struct fp_segment *seg, const struct fp_cursor *at)
+{
+	int64_t until;
+	uint32_t i;
+
+	if (is_full(seg, at))
+		return true;
+	until = fp_deadline(FILL_NS);
+	do {
+		for (i = 0; i < FILL_PAUSES; i++)
+			fp_pause();
+		if (is_full(seg, at))
+			return true;
+	} while (fp_sys.clock() < until);
+	return false;
+}
+
+static void fall_back(const struct fp_segment *seg, struct fp_cursor *at)
+{
+	if (at->hurry)
+		at->hurry--;
+	else if (await_full(seg, at))
+		at->hurries = 0;
+	else
+		at->hurry = at->hurries = fp_min(at->hurries * 2 + 1, HURRIES_MOST);
+}
+
 /* Behind the last slot: to the next page, if the submitter has been there. */
 static bool turn_page(const struct fp_segment *seg, struct fp_cursor *at, const struct fp_lane *lane)
 {
@@ -132,6 +176,9 @@ static bool turn_page(const struct fp_segment *seg, struct fp_cursor *at, const 
 	at->page = next;
 	at->visit = visit;
 	at->index = 1;
+	/* A worker's lane is for who has nothing else to do. */
+	if (lane < fp_segment_lane(seg, FP_HOST_LANES))
+		fall_back(seg, at);
 	return true;
 }
 
@@ -191,7 +238,7 @@ static enum choice choose(const struct fp_segment *seg, const struct fp_cursor *
 }
 
 /* The next READY slot in the cursor's order; the cursor stays on it. */
-static bool seek(const struct fp_segment *seg, struct fp_cursor *at, struct fp_lane *lane,
+static FP_TRIP bool seek(const struct fp_segment *seg, struct fp_cursor *at, struct fp_lane *lane,
 		 uint32_t *number, uint64_t *word)
 {
 	/* TASK-N2: with the epoch the ring; pairs with TASK-N1. */
@@ -245,7 +292,7 @@ static void tell(struct fp_runner *r)
 		fp_lane_room(r->lane, false);
 }
 
-bool fp_take(struct fp_runner *r, uint32_t number, uint64_t w, struct fp_taken *ret)
+FP_TRIP bool fp_take(struct fp_runner *r, uint32_t number, uint64_t w, struct fp_taken *ret)
 {
 	struct fp_frame *frame = r->claimer.frame;
 	struct fp_task *t = fp_segment_task(r->claimer.seg, number);
@@ -269,7 +316,7 @@ bool fp_take(struct fp_runner *r, uint32_t number, uint64_t w, struct fp_taken *
 	return true;
 }
 
-bool fp_take_next(struct fp_runner *r, struct fp_cursor *at, uint32_t lane, struct fp_taken *ret)
+FP_TRIP bool fp_take_next(struct fp_runner *r, struct fp_cursor *at, uint32_t lane, struct fp_taken *ret)
 {
 	struct fp_lane *l = fp_segment_lane(r->claimer.seg, lane);
 	uint32_t number;
@@ -305,7 +352,7 @@ static void *place_of(struct fp_task *t, uint8_t at, uint8_t far)
 	return p;
 }
 
-int fp_task_call(struct fp_task *t)
+FP_TRIP int fp_task_call(struct fp_task *t)
 {
 	forkpool_fn *fn = (forkpool_fn *)t->fn;
 
@@ -356,7 +403,7 @@ static int run(struct fp_runner *r, struct fp_task *t, int *outcome)
 	return call(r, t);
 }
 
-void fp_take_run(struct fp_runner *r, const struct fp_taken *taken)
+FP_TRIP void fp_take_run(struct fp_runner *r, const struct fp_taken *taken)
 {
 	struct fp_task *t = taken->task;
 	int outcome = FORKPOOL_ITEM_OK, code;
@@ -382,7 +429,7 @@ void fp_take_run(struct fp_runner *r, const struct fp_taken *taken)
 
 /* ---- Its end ---------------------------------------------------------------------------------- */
 
-void fp_take_tell(struct fp_runner *r)
+FP_TRIP void fp_take_tell(struct fp_runner *r)
 {
 	if (!r->untold)
 		return;
@@ -392,7 +439,7 @@ void fp_take_tell(struct fp_runner *r)
 	fp_store_rlx(&r->claimer.frame->span, FP_INTENT_NONE);
 }
 
-void fp_task_told(const struct fp_segment *seg, uint32_t number)
+FP_TRIP void fp_task_told(const struct fp_segment *seg, uint32_t number)
 {
 	struct fp_task *t = fp_segment_task(seg, number);
 	/* TASK-D2: after the DONE store, and a locked instruction (I2); pairs with TASK-W1. */
@@ -445,7 +492,7 @@ static void wake_submitter(struct fp_lane *lane)
 	fp_sys.futex_wake(&lane->room, INT_MAX);
 }
 
-void fp_lane_room(struct fp_lane *lane, bool at_once)
+FP_TRIP void fp_lane_room(struct fp_lane *lane, bool at_once)
 {
 	/* LANE-W2: after a locked instruction that follows the end of a task; pairs with LANE-W1. */
 	uint32_t wanted = fp_load_sc(&lane->wanted), left;
@@ -477,7 +524,7 @@ static void room_at_once(struct fp_lane *lane)
 	fp_lane_room(lane, true);
 }
 
-void fp_lanes_room(const struct fp_segment *seg)
+FP_TRIP void fp_lanes_room(const struct fp_segment *seg)
 {
 	each_lane(seg, room_at_once);
 }

@@ -11,6 +11,7 @@ struct fp_cursor {
 	uint32_t page, index, visit;	/* the slot to look at next */
 	uint32_t until;			/* not 0: looks at every slot of the ring, up to this page */
 	uint32_t left;			/* pages to look at, at most, meanwhile */
+	uint32_t hurry, hurries;	/* pages to go without waiting until they are full; and how many it were when that was last in vain */
 };
 
 /* A task that was claimed. */

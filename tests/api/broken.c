@@ -192,6 +192,40 @@ START_TEST(the_nursery_of_an_idle_pool_dies)
 }
 END_TEST
 
+/* Its nursery, its keeper, or both are stopped; each must be woken for the pool to end. */
+static void stop_some(struct forkpool *pool, int which)
+{
+	pid_t nursery = family_of(pool).nursery, keeper = parent_of(nursery);
+
+	if (which != 1)
+		ck_assert_int_eq(kill(nursery, SIGSTOP), 0);
+	if (which != 0 && parent_of(keeper) == getpid())
+		ck_assert_int_eq(kill(keeper, SIGSTOP), 0);
+}
+
+START_TEST(a_pool_whose_own_processes_were_stopped_ends)
+{
+	FORKPOOL_JOB_OPTS(limited, .timeout = (int64_t)3600000000000);
+	struct forkpool *pool = pool_new(2);
+	struct waiter w[WAITERS];
+	int64_t start;
+
+	stop_some(pool, _i % 3);
+	start = now_ms();
+	if (_i < 3) {
+		waiters_start(w, WAITERS, pool);
+		ck_assert_int_eq(forkpool_terminate(pool), 0);
+		waiters_end(w, WAITERS, -FORKPOOL_ECANCELED);
+	} else if (_i < 6) {
+		ck_assert_int_eq(forkpool_map(pool, nothing, NULL, 0, NULL, 0, 5, &limited), 0);
+		ck_assert_int_eq(forkpool_close(pool), 0);
+		ck_assert_int_eq(forkpool_join(pool, -1), 0);
+	}
+	forkpool_destroy(pool);
+	ck_assert_int_lt(now_ms() - start, PROMPT_MS);
+}
+END_TEST
+
 static void reaper_of_a_broken_pool(void *unused)
 {
 	FORKPOOL_OPTS(opts, .workers = 4, .arena_size = 1 << 20);
@@ -481,6 +515,7 @@ int main(void)
 	tcase_add_test(broken, the_nursery_dies_while_maps_wait);
 	tcase_add_test(broken, the_keeper_dies_while_maps_wait);
 	tcase_add_test(broken, the_nursery_of_an_idle_pool_dies);
+	tcase_add_loop_test(broken, a_pool_whose_own_processes_were_stopped_ends, 0, 9);
 	tcase_add_test(broken, a_reaper_sees_nothing_of_a_broken_pool);
 	tcase_add_test(workers, idle_workers_are_replaced);
 	tcase_add_test(workers, a_stopped_worker_holds_up_only_its_item);

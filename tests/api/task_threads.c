@@ -108,6 +108,67 @@ START_TEST(more_threads_than_lanes)
 }
 END_TEST
 
+/* ---- Not to wait, where others do ---------------------------------------------------------- */
+
+struct sharers {
+	struct forkpool *pool;
+	atomic_int ready, over, waits;
+};
+
+/* Has a lane of its own for as long as that. */
+static void *hold_lane(void *arg)
+{
+	struct sharers *s = arg;
+
+	forkpool_call(s->pool, nothing, NULL, 0, NULL, 0, NULL);
+	atomic_fetch_add(&s->ready, 1);
+	while (!atomic_load(&s->over))
+		sleep_ms(1);
+	return NULL;
+}
+
+/* One task that does not end, and one that has to wait for room. */
+static void *fill(void *arg)
+{
+	struct sharers *s = arg;
+	FORKPOOL_JOB_OPTS(opts, .arg = gate, .arg_as_is = 1);
+
+	forkpool_submit(s->pool, at_gate, NULL, 0, 0, &opts, NULL);
+	atomic_store(&s->waits, 1);
+	forkpool_submit(s->pool, nothing, NULL, 0, 0, NULL, NULL);
+	return NULL;
+}
+
+/* Threads that share a lane: one waits for room, the other one is not to. */
+START_TEST(nobody_waits_for_who_waits)
+{
+	enum { LANES = 256 };
+	static pthread_t threads[LANES], filler;
+	FORKPOOL_OPTS(opts, .workers = 2, .queue_depth = 1, .arena_size = (size_t)64 << 20);
+	FORKPOOL_JOB_OPTS(dont, .dont_wait = 1);
+	struct sharers s = { .ready = 0 };
+	int i, err;
+
+	ck_assert_int_eq(forkpool_create(&s.pool, &opts), 0);
+	for (i = 0; i < LANES; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, hold_lane, &s), 0);
+	await_value(&s.ready, LANES);
+	ck_assert_int_eq(pthread_create(&filler, NULL, fill, &s), 0);
+	await_value(&s.waits, 1);
+	sleep_ms(20);
+	alarm(HANG_S);
+	err = forkpool_submit(s.pool, nothing, NULL, 0, 0, &dont, NULL);
+	alarm(0);
+	atomic_store(&gate->open, 1);
+	pthread_join(filler, NULL);
+	atomic_store(&s.over, 1);
+	for (i = 0; i < LANES; i++)
+		pthread_join(threads[i], NULL);
+	ck_assert_int_eq(err, -EAGAIN);
+	forkpool_destroy(s.pool);
+}
+END_TEST
+
 static void *free_jobs(void *arg)
 {
 	struct forkpool_job **jobs = arg;
@@ -318,6 +379,8 @@ int main(void)
 	tcase_add_test(tc, threads_come_and_go);
 	tcase_add_test(tc, more_threads_than_lanes);
 	tcase_add_test(tc, others_free);
+	if (test_processes())
+		tcase_add_test(tc, nobody_waits_for_who_waits);
 	if (!test_inline()) {
 		tc = test_case(suite, "priorities");
 		tcase_set_timeout(tc, 0);

@@ -17,7 +17,8 @@
  *
  * The host's publication is a plain store: `buf` says that it is not visible yet.
  * It becomes so at any time, at a fence of the host's, and at membarrier(2) by a
- * worker that is about to sleep.  The host wakes one at most, and nobody where
+ * worker that is about to sleep, but not before the host has joined (`light`), which it
+ * does before any of its publications; until then it fences behind each.  The host wakes one at most, and nobody where
  * there are as many lookers as units.  MEET=1: the units are published one
  * after the other, one looker is enough to wake nobody, and who runs unit 0 waits
  * until somebody runs unit 1, as if its item took for ever.
@@ -70,6 +71,8 @@
 #define MORE_FIRST		15	/* ... or looks before it clears its bit */
 #define COUNT_UNFENCED		16	/* the host counts lookers without a fence */
 #define STOPPED_KEPT		17	/* the nursery leaves the bits of the stopped set */
+#define JOIN_LATE		18	/* the host joins after its first publication without a fence */
+#define EARLY_FENCES		19	/* a worker looks whether anybody has joined before it sets the bit */
 
 #define NU	(UNITS + SPL)
 #define NONE	0
@@ -88,6 +91,7 @@ byte jgen, jst = DONE;
 bool waiter;
 byte moved = (1 << W) - 1;				/* whose event moved on since he read it */
 byte buf;
+bool light;				/* sleepers fence for the host */
 byte hungry, asleep;
 byte iu[W], ig[W];			/* intent */
 
@@ -162,9 +166,15 @@ seek:	S( hungry = hungry | BIT(id) );
 #if M != LATE_EVENT
 	S( moved = moved & ~BIT(id) );
 #endif
+#if M == EARLY_FENCES
+	S( x = light );
+#endif
 	S( asleep = asleep | BIT(id) );
 #if M != NO_HEAVY
-	S( FLUSH );
+#if M != EARLY_FENCES
+	S( x = light );
+#endif
+	S( if :: x -> FLUSH; x = 0 :: else fi );
 #endif
 #if M != NO_RECHECK && M != EARLY_RECHECK
 	S( TRY(unpark, skip) );
@@ -280,10 +290,19 @@ end:	atomic {
 died:	skip
 }
 
-#if M == EARLY_LOOK
-#define STORE_AND_LOOK(n)	x = asleep; buf = n
+#if M == JOIN_LATE
+#define JOIN		skip
+#define LIGHT		light = 1
+#define OWN_FENCE	skip
 #else
-#define STORE_AND_LOOK(n)	buf = n; x = asleep
+#define JOIN		if :: atomic { !light -> light = 1 } :: skip fi
+#define LIGHT		skip
+#define OWN_FENCE	atomic { if :: !light -> FLUSH :: else fi }
+#endif
+#if M == EARLY_LOOK
+#define STORE_AND_LOOK(n)	JOIN; x = asleep; buf = n; OWN_FENCE
+#else
+#define STORE_AND_LOOK(n)	JOIN; buf = n; OWN_FENCE; x = asleep; LIGHT
 #endif
 #if M == COUNT_UNFENCED
 #define FENCE	skip

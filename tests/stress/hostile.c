@@ -3,10 +3,15 @@
  * Whatever a worker writes over the words of tasks: the host's calls return, with
  * a result or an error, and so does destroy; the host reads and writes nothing but
  * the segment for it.  (Workers may crash, or be stuck, until the pool ends.)
+ *
+ * Whatever it writes over the word by which the nursery's death is known: calls
+ * that wait return when the pool's processes have ended.
  */
 #include "test.h"
 
+#include <linux/futex.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -202,6 +207,129 @@ START_TEST(words_of_tasks)
 }
 END_TEST
 
+/* ---- The nursery's life ---------------------------------------------------------------------- */
+
+static int stay(void *arg, const void *in, void *out)
+{
+	const struct timespec hour = { .tv_sec = 3600 };
+
+	(void)arg;
+	(void)in;
+	(void)out;
+	nanosleep(&hour, NULL);
+	return 0;
+}
+
+enum wait { MAP, TASK, ANY, ALL, ASYNC, ROOM, WAITS };
+
+/* Calls that wait for items which do not end; what they return when the pool has. */
+static int wait_in(enum wait how)
+{
+	struct forkpool_job *job = NULL;
+	int err = 0;
+
+	switch (how) {
+	case MAP:
+		return forkpool_map(h.pool, stay, NULL, 0, NULL, 0, 10, NULL);
+	case ASYNC:
+		err = forkpool_map_async(h.pool, stay, NULL, 0, NULL, 0, 10, NULL, &job);
+		break;
+	case ROOM:
+		while (!err)
+			err = forkpool_submit(h.pool, stay, NULL, 0, 0, NULL, NULL);
+		return err;
+	default:
+		err = forkpool_submit(h.pool, stay, NULL, 0, 0, NULL, &job);
+	}
+	if (!err && how == ANY)
+		err = forkpool_wait_any(&job, 1, -1);
+	if (!err && how == ALL)
+		err = forkpool_wait_all(&job, 1, -1);
+	if (!err)
+		err = forkpool_job_wait(job, -1);
+	forkpool_job_free(job);
+	return err;
+}
+
+static void *wait_main(void *how)
+{
+	return (void *)(intptr_t)wait_in((enum wait)(intptr_t)how);
+}
+
+static void waits_start(pthread_t *threads)
+{
+	const struct timespec pause = { .tv_nsec = 50000000 };
+	intptr_t i;
+
+	for (i = 0; i < WAITS; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, wait_main, (void *)i), 0);
+	/* They sleep by then; who does not yet does no harm. */
+	nanosleep(&pause, NULL);
+}
+
+static void waits_end(pthread_t *threads)
+{
+	void *err;
+	int i;
+
+	for (i = 0; i < WAITS; i++) {
+		ck_assert_int_eq(pthread_join(threads[i], &err), 0);
+		ck_assert_int_eq((intptr_t)err, -FORKPOOL_EBROKEN);
+	}
+}
+
+static void life_open(pthread_t *watch)
+{
+	FORKPOOL_OPTS(opts, .workers = WORKERS, .arena_size = 1 << 20, .mode = FORKPOOL_PROCESSES,
+		      .queue_depth = 10);
+
+	atomic_store(&h.over, false);
+	ck_assert_int_eq(forkpool_create(&h.pool, &opts), 0);
+	h.seg = &h.pool->crew.seg;
+	ck_assert_int_eq(pthread_create(watch, NULL, watch_main, NULL), 0);
+}
+
+static void life_close(pthread_t watch)
+{
+	forkpool_destroy(h.pool);
+	atomic_store(&h.over, true);
+	pthread_join(watch, NULL);
+}
+
+/* The word does not name the nursery any more, so the kernel says nothing of its death. */
+START_TEST(a_death_that_life_does_not_tell)
+{
+	const uint32_t values[] = { 0, 1, FUTEX_TID_MASK, FUTEX_WAITERS };
+	pthread_t threads[WAITS], watch;
+
+	life_open(&watch);
+	if (h.pool->spawn.keeper_pid) {
+		if (_i % 2)
+			waits_start(threads);
+		fp_store_rlx(&h.seg->ctl->life, values[_i / 2]);
+		if (!(_i % 2))
+			waits_start(threads);
+		ck_assert_int_eq(fp_sys.pidfd_kill(h.pool->spawn.nursery, SIGKILL), 0);
+		waits_end(threads);
+	}
+	life_close(watch);
+}
+END_TEST
+
+/* The word says that a nursery is dead which lives. */
+START_TEST(a_life_that_goes_on)
+{
+	pthread_t threads[WAITS], watch;
+
+	life_open(&watch);
+	waits_start(threads);
+	fp_or_sc(&h.seg->ctl->life, FUTEX_OWNER_DIED);
+	fp_sys.futex_wake(&h.seg->ctl->life, INT32_MAX);
+	waits_end(threads);
+	life_close(watch);
+}
+END_TEST
+
 int main(void)
 {
 	const struct rlimit no_cores = { 0, 0 };
@@ -213,5 +341,7 @@ int main(void)
 	setrlimit(RLIMIT_CORE, &no_cores);
 	tc = test_case(suite, "hostile");
 	tcase_add_loop_test(tc, words_of_tasks, 0, TARGETS + 1);
+	tcase_add_loop_test(tc, a_death_that_life_does_not_tell, 0, 8);
+	tcase_add_test(tc, a_life_that_goes_on);
 	return test_main(suite);
 }

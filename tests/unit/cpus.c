@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "os/sys.h"
 #include "test.h"
 #include "tree.h"
 
@@ -255,6 +256,42 @@ START_TEST(long_paths_are_no_limit_of_their_own)
 }
 END_TEST
 
+static int64_t now;
+
+static int64_t told_clock(void)
+{
+	return now;
+}
+
+static void expect_recent(unsigned cpus)
+{
+	errno = 4711;
+	ck_assert_uint_eq(fp_cpus_recent(tree, 64), cpus);
+	ck_assert_int_eq(errno, 4711);
+}
+
+START_TEST(what_was_found_serves_for_a_second)
+{
+	fp_sys.clock = told_clock;
+	put_self("0::/job\n", V2_MOUNT);
+	tree_put("/sys/fs/cgroup/job/cpu.max", "400000 100000\n");
+	expect_recent(4);
+	tree_put("/sys/fs/cgroup/job/cpu.max", "200000 100000\n");
+	expect_recent(4);
+	ck_assert_uint_eq(fp_cpus_recent(tree, 3), 3);
+	ck_assert_uint_eq(fp_cpus_recent(tree, 0), 1);
+	now += 999000000;
+	expect_recent(4);
+	now += 1000000;
+	expect_recent(2);
+	/* A clock that goes back, as in a child with a time namespace of its own. */
+	tree_put("/sys/fs/cgroup/job/cpu.max", "max 100000\n");
+	now = 0;
+	expect_recent(64);
+	fp_sys = fp_sys_real;
+}
+END_TEST
+
 START_TEST(affinity_is_counted)
 {
 	unsigned all = fp_cpus_affinity();
@@ -289,6 +326,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, tree_begin, tree_end);
 	tcase_add_test(tc, nothing_is_there);
+	tcase_add_test(tc, what_was_found_serves_for_a_second);
 	tcase_add_test(tc, v2_own_group);
 	tcase_add_test(tc, v2_parts_are_rounded_up);
 	tcase_add_test(tc, v2_the_tightest_ancestor_wins);

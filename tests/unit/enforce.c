@@ -17,7 +17,9 @@
 #include "proc/recover.h"
 #include "task/limit.h"
 #include "test.h"
+#include "unit/line.h"
 
+#define LANE	2u	/* the host's */
 #define COUNT	40u
 #define PID	4711
 #define MS	((int64_t)1000000)
@@ -243,18 +245,55 @@ START_TEST(wild_limits_do_no_harm)
 }
 END_TEST
 
-/* Behind an item, or before the first: no limit is stored, and the claim is held. */
-START_TEST(stopped_between_items)
+/* Where no limit is stored, of what has 10 ms, and where there is one a deadline after 5 ms. */
+static void stopped_until_killed(bool deadline)
 {
-	publish(10 * MS, _i ? 1005 * MS : 0);
 	ck_assert_int_eq(look(s.now), FP_FOREVER);
 	s.charge.stopped = 1001 * MS;
-	ck_assert_int_eq(look(1002 * MS), _i ? 1007 * MS : 1013 * MS);
+	ck_assert_int_eq(look(1002 * MS), deadline ? 1007 * MS : 1013 * MS);
 	ck_assert_int_eq(s.killed, 0);
 	ck_assert_int_eq(look(1013 * MS), FP_FOREVER);
 	ck_assert_int_eq(s.killed, 1);
 	ck_assert_int_eq(s.charge.outcome, FORKPOOL_ITEM_TIMED_OUT);
+}
+
+/* Behind an item, or before the first: no limit is stored, and the claim is held. */
+START_TEST(stopped_between_items)
+{
+	publish(10 * MS, _i ? 1005 * MS : 0);
+	stopped_until_killed(_i);
 	fp_claim_finish(&s.b.claimers[0], &s.chunk);
+}
+END_TEST
+
+static void submit_limited(struct line *host, int64_t timeout, int64_t deadline)
+{
+	struct fp_place at = line_ready(host);
+	struct fp_task_ext *ext = line_extend(at.task);
+
+	ext->timeout = timeout;
+	ext->deadline = deadline;
+	fp_lane_show(&at);
+}
+
+/* Behind the claim of a task, before its limit is stored: it never began, and will elsewhere. */
+START_TEST(stopped_before_a_task)
+{
+	const struct fp_death death = { .id = 0, .pid = PID, .outcome = FORKPOOL_ITEM_TIMED_OUT };
+	struct fp_attempts attempts = { 0 };
+	struct fp_taken t = { 0 };
+	struct line host;
+	struct hand hand = { .at = { 0 } };
+
+	line_open(&host, &s.b, LANE);
+	hand_open(&hand, &s.b, 0);
+	submit_limited(&host, 10 * MS, _i ? 1005 * MS : 0);
+	ck_assert(hand_take(&hand, &host, &t));
+	stopped_until_killed(_i);
+	ck_assert_int_eq(fp_recover_dead(&s.b.crew, &attempts, &death), FP_RECOVERED_CLAIM);
+	ck_assert_int_eq(fp_task_state(fp_load_rlx(&t.task->word)), FP_TASK_READY);
+	line_close(&host);
+	free(attempts.list);
 }
 END_TEST
 
@@ -367,6 +406,7 @@ int main(void)
 	tcase_add_test(tc, who_may_not_be_killed_goes_on);
 	tcase_add_test(tc, wild_limits_do_no_harm);
 	tcase_add_loop_test(tc, stopped_between_items, 0, 2);
+	tcase_add_loop_test(tc, stopped_before_a_task, 0, 2);
 	tcase_add_test(tc, stopped_without_limits_or_claim);
 	tcase_add_test(tc, looks_are_as_far_apart_as_they_may);
 	tc = test_case(suite, "kill");

@@ -250,6 +250,19 @@ START_TEST(who_may_spin)
 }
 END_TEST
 
+/* So long as it says, whether others' CPUs count or not. */
+START_TEST(how_long_to_spin)
+{
+	const int64_t long_time = INT64_C(3600000000000);
+	int64_t before = fp_sys.clock();
+
+	ck_assert_int_ge(fp_idle_spin_end(long_time), before + long_time);
+	ck_assert_int_ge(fp_idle_spin_end(-long_time), before + long_time);
+	ck_assert_int_le(fp_idle_spin_end(-long_time), fp_sys.clock() + long_time);
+	ck_assert_int_le(fp_idle_spin_end(0), fp_sys.clock());
+}
+END_TEST
+
 /* A look that claims nothing. */
 START_TEST(is_there_more)
 {
@@ -297,6 +310,7 @@ static void registers_once(void)
 {
 	fp_fence_open(s.ctl);
 	EXPECT(s.asked[0] == MEMBARRIER_CMD_QUERY);
+	EXPECT(fp_load_rlx(&s.ctl->fences) == FP_FENCES_NEW);
 	fp_fence_join(s.ctl);
 	fp_fence_join(s.ctl);
 	EXPECT(s.calls == 2);
@@ -304,6 +318,21 @@ static void registers_once(void)
 	fp_fence_heavy(s.ctl);
 	EXPECT(s.calls == 3 && s.asked[2] == MEMBARRIER_CMD_GLOBAL_EXPEDITED);
 	EXPECT(fp_load_rlx(&s.ctl->fences) == FP_FENCES_KERNEL && !s.naps);
+}
+
+/* Before anybody has joined the sleeper need not fence, nor can it be taken back. */
+static void nobody_joined(void)
+{
+	fp_fence_open(s.ctl);
+	s.calls = 0;
+	fp_fence_heavy(s.ctl);
+	fp_fence_enter(s.ctl);
+	fp_fence_heavy(s.ctl);
+	EXPECT(s.calls == 1 && fp_load_rlx(&s.ctl->fences) == FP_FENCES_NEW);
+	fp_fence_join(s.ctl);
+	fp_fence_heavy(s.ctl);
+	EXPECT(fp_load_rlx(&s.ctl->fences) == FP_FENCES_KERNEL);
+	EXPECT(s.asked[s.calls - 1] == MEMBARRIER_CMD_GLOBAL_EXPEDITED);
 }
 
 static void kernel_without_it(void)
@@ -352,7 +381,7 @@ static void worker_enters(void)
 	fp_fence_enter(s.ctl);
 	fp_fence_enter(s.ctl);
 	EXPECT(s.calls == 2 && s.asked[1] == MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED);
-	EXPECT(fp_load_rlx(&s.ctl->fences) == FP_FENCES_KERNEL);
+	EXPECT(fp_load_rlx(&s.ctl->fences) == FP_FENCES_NEW);
 	s.ret = -EPERM;
 	fp_fence_enter(s.ctl);
 	EXPECT(s.calls == 3 && fp_load_rlx(&s.ctl->fences) == FP_FENCES_BOTH);
@@ -376,7 +405,7 @@ static void child_registers(void)
 }
 
 static void (*const alone_cases[])(void) = {
-	registers_once, kernel_without_it, no_such_call, not_registered, filtered_later,
+	registers_once, nobody_joined, kernel_without_it, no_such_call, not_registered, filtered_later,
 	worker_enters, child_registers,
 };
 
@@ -390,12 +419,14 @@ END_TEST
 
 /*
  * A publisher with a plain store and the light side against a sleeper with the
- * heavy one: not both miss the other.  With the kernel's fence and without.
+ * heavy one: not both miss the other.  With the kernel's fence, without it, and where
+ * the publisher joins just before.
  */
 static struct {
 	_Alignas(FP_LINE) fp_a32 published, saw_bit;
 	_Alignas(FP_LINE) fp_a32 bit, saw_work;
 	_Alignas(FP_LINE) fp_a32 round, ended;
+	bool late;
 } duel;
 
 /* Close to each other where there are two CPUs, and not for long where there is one. */
@@ -415,6 +446,8 @@ static void *publisher(void *unused)
 
 	(void)unused;
 	for (i = 1; await_value(&duel.round, i); i++) {
+		if (duel.late)
+			fp_fence_join(s.ctl);
 		fp_store_rel(&duel.published, i);
 		fp_fence_light(s.ctl);
 		fp_store_rlx(&duel.saw_bit, fp_load_rlx(&duel.bit) == i);
@@ -434,12 +467,15 @@ START_TEST(not_both_miss)
 	fp_sys = fp_sys_real;
 	memset(&duel, 0, sizeof(duel));
 	fp_fence_open(s.ctl);
-	if (_i)
+	if (_i == 1)
 		fp_store_rlx(&s.ctl->fences, FP_FENCES_OWN);
 	else
 		fp_fence_join(s.ctl);
+	duel.late = _i == 2;
 	ck_assert_int_eq(pthread_create(&thread, NULL, publisher, NULL), 0);
 	for (i = 1; i <= ROUNDS && fp_sys.clock() < until; i++) {
+		if (duel.late)
+			fp_store_rlx(&s.ctl->fences, FP_FENCES_NEW);
 		fp_store_sc(&duel.round, i);
 		/* So that they meet. */
 		for (looks = i % 32; looks; looks--)
@@ -468,10 +504,11 @@ int main(void)
 	tcase_add_test(tc, nobody_is_meant);
 	tcase_add_test(tc, who_looks);
 	tcase_add_test(tc, who_may_spin);
+	tcase_add_test(tc, how_long_to_spin);
 	tcase_add_test(tc, is_there_more);
 
 	tc = test_case(suite, "fence");
 	tcase_add_loop_test(tc, who_fences, 0, sizeof(alone_cases) / sizeof(*alone_cases));
-	tcase_add_loop_test(tc, not_both_miss, 0, 2);
+	tcase_add_loop_test(tc, not_both_miss, 0, 3);
 	return test_main(suite);
 }

@@ -108,6 +108,7 @@ static inline struct fp_task_ext *line_extend(struct fp_task *t)
 
 	t->flags |= FP_TASK_EXT;
 	ext = fp_task_ext(t);
+	ck_assert_ptr_nonnull(ext);
 	memset(ext, 0, sizeof(*ext));
 	return ext;
 }

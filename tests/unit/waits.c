@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who waits is held up behind each of its instructions, while what it waits for ends,
+ * or is freed and its place used for another task.
+ */
+#include "unit/held.h"
+#include "unit/places.h"
+
+#include "api/tasks.h"
+
+#define HOLDS_MOST	200u	/* of a longer wait every so many instructions */
+#define TELL_STEPS	250u	/* from the end of an item to the first sleep behind it */
+#define LEAST_STEPS	300u	/* of a join that has to sleep */
+#define REST_MS		3	/* who has not stepped for so long sleeps */
+
+/* ---- Join ------------------------------------------------------------------------------ */
+
+/* In shared memory: two tasks that do not end before they may. */
+struct pair {
+	atomic_int open[2];
+};
+
+static struct pair *pair;
+
+static int until_told(void *arg, const void *in, void *out)
+{
+	(void)in;
+	(void)out;
+	while (!atomic_load((atomic_int *)arg))
+		sleep_ms(1);
+	return 0;
+}
+
+static struct forkpool_job *submit_open(struct forkpool *p, atomic_int *open)
+{
+	FORKPOOL_JOB_OPTS(opts, .arg = open, .arg_as_is = 1);
+	struct forkpool_job *job = NULL;
+
+	atomic_store(open, 0);
+	ck_assert_int_eq(forkpool_submit(p, until_told, NULL, 0, 0, &opts, &job), 0);
+	return job;
+}
+
+static void *join(void *p)
+{
+	int err;
+
+	held_from_here();
+	err = forkpool_join(p, HANG);
+	held_until_here();
+	return (void *)(intptr_t)err;
+}
+
+/* It has come to rest: it is held up, or sleeps. */
+static unsigned await_rest(void)
+{
+	unsigned seen;
+
+	do {
+		seen = atomic_load(&held->steps);
+		sleep_ms(REST_MS);
+	} while (atomic_load(&held->steps) != seen);
+	return seen;
+}
+
+/*
+ * The task that was submitted last ends while the join is held up, or (0) sleeps; the
+ * other one when it sleeps.  Returns how many steps it took until then.
+ */
+static unsigned hold_join(unsigned hold_at)
+{
+	struct forkpool *p = pool_new(2);
+	struct forkpool_job *last;
+	pthread_t thread;
+	unsigned steps;
+	void *err;
+
+	submit_open(p, &pair->open[0]);
+	last = submit_open(p, &pair->open[1]);
+	ck_assert_int_eq(forkpool_close(p), 0);
+	held_start(hold_at);
+	ck_assert_int_eq(pthread_create(&thread, NULL, join, p), 0);
+	steps = await_rest();
+	atomic_store(&pair->open[1], 1);
+	ck_assert_int_eq(forkpool_job_wait(last, HANG), 0);
+	held_go();
+	sleep_ms(REST_MS);
+	atomic_store(&pair->open[0], 1);
+	pthread_join(thread, &err);
+	ck_assert_msg(!err, "held at %u: %s", hold_at, forkpool_strerror((int)(intptr_t)err));
+	forkpool_destroy(p);
+	return steps;
+}
+
+START_TEST(join_held_up_anywhere)
+{
+	struct sigaction before = held_handle();
+	unsigned at, steps;
+
+	pair = shared_new(sizeof(*pair));
+	/* The first one resolves symbols; one that had to wait for a CPU seems to rest. */
+	hold_join(0);
+	do
+		steps = hold_join(0);
+	while (steps < LEAST_STEPS);
+	for (at = 1; at < steps; at += steps / HOLDS_MOST + 1)
+		hold_join(at);
+	shared_free(pair, sizeof(*pair));
+	sigaction(SIGTRAP, &before, NULL);
+}
+END_TEST
+
+/* ---- A group ----------------------------------------------------------------------------- */
+
+/* When the gate is open it ends, and its worker steps on. */
+static int end_in_steps(void *arg, const void *in, void *out)
+{
+	until_open(arg, in, out);
+	held_handle();
+	held_from_here();
+	return 0;
+}
+
+static struct forkpool_job *submit_until_open(void *unused)
+{
+	FORKPOOL_JOB_OPTS(opts, .arg = gate);
+	struct forkpool_job *job = NULL;
+
+	(void)unused;
+	ck_assert_int_eq(forkpool_submit(pool, until_open, NULL, 0, 0, &opts, &job), 0);
+	return job;
+}
+
+static atomic_int returned;
+
+static void *wait_for_group(void *group)
+{
+	int err = forkpool_group_wait(group, -1);
+
+	atomic_store(&returned, 1);
+	return (void *)(intptr_t)err;
+}
+
+/*
+ * The worker that has run a member is held up; meanwhile who has the job sees that it
+ * has ended, frees it, and uses its place.  Who sleeps for the group is woken all the
+ * same.
+ */
+static void hold_teller(unsigned hold_at)
+{
+	struct forkpool_group *group = NULL;
+	FORKPOOL_JOB_OPTS(opts, .arg = gate);
+	struct forkpool_job *member = NULL, *next = NULL;
+	uint32_t place;
+	pthread_t waiter;
+	void *err;
+
+	ck_assert_int_eq(forkpool_group_create(pool, &group), 0);
+	opts.group = group;
+	atomic_store(&gate->open, 0);
+	atomic_store(&returned, 0);
+	held_start(hold_at);
+	ck_assert_int_eq(forkpool_submit(pool, end_in_steps, NULL, 0, 0, &opts, &member), 0);
+	place = fp_handle_index(member);
+	ck_assert_int_eq(pthread_create(&waiter, NULL, wait_for_group, group), 0);
+	sleep_ms(REST_MS);
+	atomic_store(&gate->open, 1);
+	ck_assert(held_await());
+	if (forkpool_job_poll(member) == 1) {
+		forkpool_job_free(member);
+		member = NULL;
+		next = submit_at(place, submit_until_open, NULL);
+	}
+	atomic_store(&held->on, 0);
+	held_go();
+	await_value(&returned, 1);
+	pthread_join(waiter, &err);
+	ck_assert_msg(!err, "held at %u: %s", hold_at, forkpool_strerror((int)(intptr_t)err));
+	atomic_store(&gate->open, 1);
+	if (member)
+		end(member);
+	if (next)
+		end(next);
+	forkpool_group_free(group);
+}
+
+START_TEST(teller_held_up_anywhere)
+{
+	struct sigaction before = held_handle();
+	unsigned at;
+
+	places_start();
+	for (at = 1; at < TELL_STEPS; at++)
+		hold_teller(at);
+	ck_assert_uint_gt(reused, 0);
+	sigaction(SIGTRAP, &before, NULL);
+}
+END_TEST
+
+/* ---- A cancel ---------------------------------------------------------------------------- */
+
+static void *cancel_group(void *group)
+{
+	int err;
+
+	held_from_here();
+	err = forkpool_group_cancel(group);
+	held_until_here();
+	return (void *)(intptr_t)err;
+}
+
+static struct forkpool_job *submit_at_gate(void *unused)
+{
+	(void)unused;
+	return submit_gated(pool);
+}
+
+/*
+ * Who cancels a group is held up; meanwhile the member ends, who has the job frees it,
+ * and its place is used for a task of nobody's group: that one is not cancelled.
+ */
+static bool hold_cancel(unsigned hold_at)
+{
+	struct forkpool_group *group = NULL;
+	FORKPOOL_JOB_OPTS(opts, .arg = gate);
+	struct forkpool_job *member = NULL, *next;
+	pthread_t thread;
+	uint32_t place;
+	bool was;
+
+	ck_assert_int_eq(forkpool_group_create(pool, &group), 0);
+	opts.group = group;
+	atomic_store(&gate->open, 0);
+	atomic_store(&gate->saw_cancel, 0);
+	ck_assert_int_eq(forkpool_submit(pool, until_open, NULL, 0, 0, &opts, &member), 0);
+	place = fp_handle_index(member);
+	/* Once it runs it comes to its end. */
+	while (fp_task_state(fp_load_rlx(&fp_segment_task(&pool->crew.seg, place)->word)) != FP_TASK_RUN)
+		sched_yield();
+	held_start(hold_at);
+	ck_assert_int_eq(pthread_create(&thread, NULL, cancel_group, group), 0);
+	was = held_await();
+	atomic_store(&gate->open, 1);
+	end(member);
+	next = submit_at(place, submit_at_gate, NULL);
+	held_go();
+	pthread_join(thread, NULL);
+	sleep_ms(REST_MS);
+	ck_assert_msg(!atomic_load(&gate->saw_cancel), "held at %u: another task was cancelled", hold_at);
+	atomic_store(&gate->open, 1);
+	end(next);
+	forkpool_group_free(group);
+	return was;
+}
+
+START_TEST(cancel_held_up_anywhere)
+{
+	struct sigaction before = held_handle();
+	unsigned at, stride;
+
+	places_start();
+	ck_assert(!hold_cancel(0) && !hold_cancel(0));
+	stride = atomic_load(&held->steps) / HOLDS_MOST + 1;
+	for (at = 1; hold_cancel(at); at += stride)
+		;
+	ck_assert_uint_gt(reused, 0);
+	sigaction(SIGTRAP, &before, NULL);
+}
+END_TEST
+
+static void held_new(void)
+{
+	held = shared_new(sizeof(*held));
+}
+
+static void held_free(void)
+{
+	shared_free(held, sizeof(*held));
+}
+
+int main(void)
+{
+	Suite *suite = suite_create("waits");
+	TCase *tc = test_case(suite, "held");
+
+	if (!CAN_STEP || test_inline())
+		return TEST_SKIP;
+	tcase_set_timeout(tc, 0);
+	tcase_add_checked_fixture(tc, held_new, held_free);
+	tcase_add_test(tc, join_held_up_anywhere);
+	tc = test_case(suite, "freed");
+	tcase_set_timeout(tc, 0);
+	tcase_add_checked_fixture(tc, held_new, held_free);
+	tcase_add_checked_fixture(tc, pool_open, pool_close);
+	tcase_add_test(tc, teller_held_up_anywhere);
+	tcase_add_test(tc, cancel_held_up_anywhere);
+	return test_main(suite);
+}
