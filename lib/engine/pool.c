@@ -433,7 +433,7 @@ static void ask_to_end(struct forkpool *pool, enum fp_stop how)
 	uint32_t i;
 
 	if (how == FP_STOP_NOW || fp_load_rlx(&ctl->stop) == FP_STOP_NO)
-		/* CTL-S1: before the wake-up; pairs with CTL-S2. */
+		/* CTL-S1: before the wake-up, and the message; pairs with CTL-S2 and CTL-S5. */
 		fp_store_sc(&ctl->stop, how);
 	for (i = 0; how == FP_STOP_NOW && i < FP_SLOTS; i++)
 		/* POOL-T2: such a slot may be touched; pairs with POOL-T1. */
@@ -444,7 +444,7 @@ static void ask_to_end(struct forkpool *pool, enum fp_stop how)
 							   : pool->crew.seg.geo.workers);
 	if (pool->mode == FORKPOOL_PROCESSES && pool->spawn.control >= 0) {
 		fp_spawn_rouse(&pool->spawn);
-		fp_spawn_command(&pool->spawn, how == FP_STOP_NOW ? FP_CMD_STOP : FP_CMD_LEAVE);
+		fp_spawn_look(&pool->spawn);
 	}
 }
 

@@ -4,10 +4,9 @@
  * its limit is flagged; after the pool's grace it is condemned, looked at once
  * more, and killed or let go.  A worker that is stopped counts as at work.
  *
- * Usage.  The host says which slots have a job with limits (FP_CMD_WATCH); a
- * worker that has published such a one says so in `nest_watched` and sends us a
- * SIGCHLD, for which we look.  So does a worker that begins a task whose limit lies
- * before our next look (`lookout`).  In
+ * Usage.  Who publishes a job with limits says so in `watched`, and then on the
+ * control socket, if it is the host, or by a SIGCHLD, for which we look.  So does a
+ * worker that begins a task whose limit lies before our next look (`lookout`).  In
  * each turn fp_enforce_jobs(), then fp_enforce_worker() for each worker that
  * lives; both say when the next turn is due.  fp_enforce_kill() when the host
  * asks for it.
@@ -62,13 +61,13 @@ static int64_t next_look(struct fp_job *job, int64_t now)
 
 static void take_news(const struct fp_crew *crew, struct fp_watched *watched)
 {
-	fp_a64 *news = crew->seg.ctl->nest_watched;
+	fp_a64 *news = crew->seg.ctl->watched;
 	uint32_t i;
 
-	for (i = 0; i < FP_NESTED / 64; i++)
+	for (i = 0; i < FP_SLOT_MAP; i++)
 		if (fp_load_rlx(&news[i]))
-			/* LIMIT-J3: with the bit the job as published; pairs with LIMIT-J2. */
-			watched->slots[FP_SLOTS / 64 + i] |= fp_swap_sc(&news[i], 0);
+			/* LIMIT-J3: with the bit the job as published; pairs with LIMIT-J2 and LIMIT-J4. */
+			watched->slots[i] |= fp_swap_sc(&news[i], 0);
 }
 
 int64_t fp_enforce_jobs(const struct fp_crew *crew, struct fp_watched *watched, int64_t now)
