@@ -406,6 +406,7 @@ static void worker_ended(struct nursery *n, uint32_t id, const siginfo_t *info)
 		child->death.outcome = child->charge.outcome;
 		child->death.code = 0;
 		child->death.limit = child->charge.passed;
+		child->death.frame = child->charge.frame;
 	}
 	/* Then we killed it, or it left before its chunk was done. */
 	if (fp_load_rlx(&n->ctl->stop) == FP_STOP_NOW) {
