@@ -23,7 +23,7 @@
  * I3 A dispatch reads the eventfd, arms, takes the bits, and looks whether the
  *    pool has ended before all that (task/due.c, I2, I3).  Only a dispatch which
  *    saw the end before it looked at every slot takes the pidfd away: who submits
- *    later sees the end himself.
+ *    later sees the end himself, and tells (submit.c, async.c).
  *
  * Ordering pairs.  DISP-P1/DISP-T1 (pushed and taken), DISP-Q1/DISP-Q2 (an entry),
  * and those of task/due.c.

@@ -298,12 +298,12 @@ int fp_future_kill(const struct fp_ref *r)
 	if (r->pool->mode != FORKPOOL_PROCESSES)
 		return -ENOTSUP;
 	fp_future_cancel(r);
-	if (fp_future_word(r))
+	if (!fp_future_ask(r, FP_ASK_KILL))
 		return 0;
-	if (!fp_by_worker(r->pool))
-		fp_spawn_kill_task(&r->pool->spawn, r->number, r->gen);
-	else if (fp_future_ask(r, FP_ASK_KILL))
+	if (fp_by_worker(r->pool))
 		fp_worker_kill(fp_self);
+	else
+		fp_spawn_kill_tasks(&r->pool->spawn);
 	return 0;
 }
 

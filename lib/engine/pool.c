@@ -23,7 +23,6 @@
 
 #include <errno.h>
 #include <linux/futex.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -37,15 +36,14 @@
 #include "engine/handle.h"
 #include "engine/log.h"
 #include "engine/slots.h"
+#include "engine/threads.h"
 #include "os/cpus.h"
 #include "os/sys.h"
 #include "os/topology.h"
-#include "proc/serve.h"
 #include "sync/fence.h"
 #include "shm/stats.h"
 #include "sync/idle.h"
 #include "task/cancel.h"
-#include "task/due.h"
 #include "task/job.h"
 
 #define WORKER_SPIN_NS	((int64_t)50000)
@@ -54,7 +52,6 @@
 #define GRACE_NS	2000000
 #define QUEUE_DEPTH	4096u
 #define ARENA_ENOUGH	((size_t)64 << 20)
-#define LIFE_THREADS	1u	/* `life` while there are worker threads */
 
 /* ---- Maps come and go -------------------------------------------------------------------- */
 
@@ -146,67 +143,6 @@ static void set_state(struct forkpool *pool, enum fp_pool_state state)
 	/* POOL-S1: before anybody looks who is inside; pairs with POOL-I1. */
 	while (was < (uint32_t)state && !fp_cas_sc(&pool->state, &was, (uint32_t)state))
 		;
-}
-
-/* ---- Threads ------------------------------------------------------------------------------- */
-
-static void *thread_main(void *arg)
-{
-	struct fp_self *self = arg;
-	struct forkpool *pool = self->crew->pool;
-	struct fp_ctl *ctl = pool->crew.seg.ctl;
-	int err = fp_worker_run(self, &pool->crew, self->id, false);
-
-	/* No nursery comes for what it keeps. */
-	fp_heap_let_go(&self->heap);
-	fp_heap_forget(&self->heap);
-	fp_serve_fini(self);
-	if (err) {
-		fp_store_rlx(&ctl->start_error, err > 0 ? -err : err);
-		/* CTL-R5: as CTL-R3, by a thread whose hook refused; pairs with CTL-R2. */
-		fp_add_sc(&ctl->started, 1);
-		fp_sys.futex_wake(&ctl->started, 1);
-	}
-	/* LIFE-L3: the last one to leave ends `life`, as a nursery's death does; pairs with LIFE-L1. */
-	if (fp_add_sc(&pool->left, 1) + 1 == pool->crew.workers) {
-		/* LIFE-L4: nobody writes to the segment any more; pairs with LIFE-L1. */
-		fp_or_sc(&ctl->life, FUTEX_OWNER_DIED);
-		fp_sys.futex_wake(&ctl->life, INT32_MAX);
-		fp_due_repeat(&pool->crew.seg);
-	}
-	return NULL;
-}
-
-static int start_threads(struct forkpool *pool)
-{
-	uint32_t n = pool->crew.workers;
-	sigset_t all, before;
-	int err = 0;
-
-	pool->threads = calloc(n, sizeof(*pool->threads));
-	pool->selves = calloc(n, sizeof(*pool->selves));
-	if (!pool->threads || !pool->selves)
-		return -ENOMEM;
-	fp_store_rlx(&pool->crew.seg.ctl->life, LIFE_THREADS);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	while (pool->started < n && !err) {
-		struct fp_self *self = &pool->selves[pool->started];
-
-		*self = (struct fp_self){ .crew = &pool->crew, .id = pool->started };
-		err = -pthread_create(&pool->threads[pool->started], NULL, thread_main, self);
-		pool->started += !err;
-	}
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return err;
-}
-
-static void end_threads(struct forkpool *pool)
-{
-	uint32_t i;
-
-	for (i = 0; i < pool->started; i++)
-		pthread_join(pool->threads[i], NULL);
 }
 
 /* ---- Create ----------------------------------------------------------------------------------- */
@@ -418,7 +354,7 @@ static int start_workers(struct forkpool *pool)
 	if (!err && pool->mode == FORKPOOL_INLINE)
 		return start_inline(pool);
 	if (!err && pool->mode == FORKPOOL_THREADS)
-		err = start_threads(pool);
+		err = fp_threads_start(pool);
 	if (err)
 		return err;
 	fp_pool_set_spin(pool, pool->workers);
@@ -433,7 +369,7 @@ static void ask_to_end(struct forkpool *pool, enum fp_stop how)
 	uint32_t i;
 
 	if (how == FP_STOP_NOW || fp_load_rlx(&ctl->stop) == FP_STOP_NO)
-		/* CTL-S1: before the wake-up; pairs with CTL-S2. */
+		/* CTL-S1: before the wake-up, and the message; pairs with CTL-S2 and CTL-S5. */
 		fp_store_sc(&ctl->stop, how);
 	for (i = 0; how == FP_STOP_NOW && i < FP_SLOTS; i++)
 		/* POOL-T2: such a slot may be touched; pairs with POOL-T1. */
@@ -444,7 +380,7 @@ static void ask_to_end(struct forkpool *pool, enum fp_stop how)
 							   : pool->crew.seg.geo.workers);
 	if (pool->mode == FORKPOOL_PROCESSES && pool->spawn.control >= 0) {
 		fp_spawn_rouse(&pool->spawn);
-		fp_spawn_command(&pool->spawn, how == FP_STOP_NOW ? FP_CMD_STOP : FP_CMD_LEAVE);
+		fp_spawn_look(&pool->spawn);
 	}
 }
 
@@ -484,7 +420,7 @@ static void end_workers(struct forkpool *pool)
 		if (pool->mode == FORKPOOL_PROCESSES && pool->spawn.stack)
 			fp_spawn_end(&pool->spawn, PATIENCE_NS);
 		if (pool->mode == FORKPOOL_THREADS)
-			end_threads(pool);
+			fp_threads_end(pool);
 		if (pool->mode == FORKPOOL_INLINE)
 			end_inline(pool);
 		pool->ended = true;

@@ -131,6 +131,7 @@ struct sleep {
 	struct fp_wait list[WAITS_MOST];
 	unsigned n;
 	bool tick;		/* not all words found room */
+	struct forkpool *ending;	/* its nursery has ended, and maybe not the last worker; NULL = none */
 	struct fp_ctl *ctls[WAITS_MOST / 2];
 	unsigned pools;
 };
@@ -143,7 +144,7 @@ static void add(struct sleep *s, fp_a32 *word, uint32_t value)
 		s->list[s->n++] = (struct fp_wait){ word, value };
 }
 
-/* False: the pool's nursery has ended, look again. */
+/* False: the pool's nursery has ended. */
 static bool add_pool(struct sleep *s, struct forkpool *pool)
 {
 	struct fp_ctl *ctl = pool->crew.seg.ctl;
@@ -157,8 +158,10 @@ static bool add_pool(struct sleep *s, struct forkpool *pool)
 		s->ctls[s->pools++] = ctl;
 	/* TASK-O3: before the asks; pairs with TASK-O1. */
 	add(s, &ctl->done, fp_load_sc(&ctl->done));
-	if (life & FUTEX_OWNER_DIED)
+	if (life & FUTEX_OWNER_DIED) {
+		s->ending = pool;
 		return false;
+	}
 	add(s, &ctl->life, life);
 	return true;
 }
@@ -197,11 +200,15 @@ static void sleep_until(struct forkpool_job *const *jobs, size_t n, int64_t dead
 	struct sleep s = { .n = 0 };
 	size_t i;
 
-	for (i = 0; i < n; i++)
-		if (jobs[i] && !arm(&s, jobs[i]))
-			return;
-	if (s.tick)
+	for (i = 0; i < n && (!jobs[i] || arm(&s, jobs[i])); i++)
+		;
+	if (s.ending || s.tick)
 		deadline = fp_earlier(deadline, fp_deadline(TICK_NS));
+	if (s.ending)
+		/* What that one has not ended has no result before all of it is gone; others may have. */
+		fp_pool_await_end(s.ending, deadline);
+	if (i < n)
+		return;
 	fp_sys.futex_wait_many(s.list, s.n, deadline);
 	pass_baton(&s);
 }

@@ -39,6 +39,7 @@
 #include "shm/stats.h"
 #include "sync/fence.h"
 #include "sync/idle.h"
+#include "task/due.h"
 #include "task/job.h"
 #include "task/take.h"
 
@@ -333,6 +334,18 @@ static int begin(struct fp_line *line)
 	return fp_load_rlx(&line->pool->state) == FP_POOL_OPEN ? -FORKPOOL_EBROKEN : -FORKPOOL_ECLOSED;
 }
 
+/*
+ * A dispatch that has seen the pool's end looks at every callback once, and not again:
+ * what was submitted behind its look is told of here.
+ */
+static void tell_if_ended(struct forkpool *pool)
+{
+	/* Between the callback's state and the look: who has seen the end finds the one, or we see the other. */
+	fp_fence_full();
+	if (fp_pool_has_ended(pool))
+		fp_due_raise(&pool->crew.seg);
+}
+
 /* So many that there is room for; waits while there is none. */
 static int64_t put(struct fp_line *line, const struct fp_spec *s, size_t from, struct forkpool_job **ret)
 {
@@ -355,6 +368,8 @@ static int64_t put(struct fp_line *line, const struct fp_spec *s, size_t from, s
 	fp_submit_end(line);
 	if (fp_likely(n > 0))
 		fp_submit_wake(line->pool, line, (uint64_t)n);
+	if (fp_unlikely(s->on_done))
+		tell_if_ended(line->pool);
 	if (item)
 		fp_wake_waiting(line->pool->crew.seg.ctl, line->pool->crew.seg.geo.workers);
 	return n;

@@ -256,11 +256,6 @@ static uint64_t find_limit(const char *root)
 	return limit;
 }
 
-unsigned fp_cpus_quota(const char *root, unsigned affinity)
-{
-	return fp_max(fp_min(find_limit(root), affinity), 1);
-}
-
 /* {when, in ms and not 0:44, limit:20}; who forks hands it on, and the child's group is the same. */
 static fp_a64 recent;
 

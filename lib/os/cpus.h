@@ -9,13 +9,9 @@
  * Affinity cut by the CPU quota of this process's cgroups (v1, v2, hybrid; the
  * tightest on the way from its own group to the root), rounded up, at least 1.
  * ROOT stands before /proc and /sys in every path ("" on a live machine; tests
- * give a recorded tree); AFFINITY is the count from the affinity mask.
- */
-unsigned fp_cpus_quota(const char *root, unsigned affinity);
-
-/*
- * The same by what any thread of this process has found within the last second: it
- * takes a dozen files to find out.
+ * give a recorded tree); AFFINITY is the count from the affinity mask.  The quota is
+ * what any thread of this process has found within the last second: it takes a dozen
+ * files to find out.
  */
 unsigned fp_cpus_recent(const char *root, unsigned affinity);
 

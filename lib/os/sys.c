@@ -220,9 +220,11 @@ static int sys_socketpair(int fds[2])
 	return QUIET(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds));
 }
 
-static ssize_t sys_send(int fd, const void *buf, size_t len)
+static ssize_t sys_send(int fd, const void *buf, size_t len, bool wait)
 {
-	return AGAIN(fp_raw(SYS_sendto, fd, buf, len, MSG_NOSIGNAL, NULL, 0));
+	int flags = wait ? MSG_NOSIGNAL : MSG_NOSIGNAL | MSG_DONTWAIT;
+
+	return AGAIN(fp_raw(SYS_sendto, fd, buf, len, flags, NULL, 0));
 }
 
 static ssize_t sys_recv(int fd, void *buf, size_t len)

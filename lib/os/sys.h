@@ -62,7 +62,7 @@ struct fp_sys {
 	int (*check_open)(int fd);				/* 0 or -EBADF */
 	int (*close_range)(unsigned first, unsigned last);
 	int (*socketpair)(int fds[2]);				/* SOCK_SEQPACKET, close on exec */
-	ssize_t (*send)(int fd, const void *buf, size_t len);	/* no SIGPIPE */
+	ssize_t (*send)(int fd, const void *buf, size_t len, bool wait);	/* no SIGPIPE; -EAGAIN: full, and not to wait */
 	ssize_t (*recv)(int fd, void *buf, size_t len);
 	ssize_t (*read)(int fd, void *buf, size_t len);
 	int (*poll)(struct pollfd *fds, nfds_t n, int64_t deadline);

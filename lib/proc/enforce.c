@@ -4,10 +4,9 @@
  * its limit is flagged; after the pool's grace it is condemned, looked at once
  * more, and killed or let go.  A worker that is stopped counts as at work.
  *
- * Usage.  The host says which slots have a job with limits (FP_CMD_WATCH); a
- * worker that has published such a one says so in `nest_watched` and sends us a
- * SIGCHLD, for which we look.  So does a worker that begins a task whose limit lies
- * before our next look (`lookout`).  In
+ * Usage.  Who publishes a job with limits says so in `watched`, and then on the
+ * control socket, if it is the host, or by a SIGCHLD, for which we look.  So does a
+ * worker that begins a task whose limit lies before our next look (`lookout`).  In
  * each turn fp_enforce_jobs(), then fp_enforce_worker() for each worker that
  * lives; both say when the next turn is due.  fp_enforce_kill() when the host
  * asks for it.
@@ -62,13 +61,13 @@ static int64_t next_look(struct fp_job *job, int64_t now)
 
 static void take_news(const struct fp_crew *crew, struct fp_watched *watched)
 {
-	fp_a64 *news = crew->seg.ctl->nest_watched;
+	fp_a64 *news = crew->seg.ctl->watched;
 	uint32_t i;
 
-	for (i = 0; i < FP_NESTED / 64; i++)
+	for (i = 0; i < FP_SLOT_MAP; i++)
 		if (fp_load_rlx(&news[i]))
-			/* LIMIT-J3: with the bit the job as published; pairs with LIMIT-J2. */
-			watched->slots[FP_SLOTS / 64 + i] |= fp_swap_sc(&news[i], 0);
+			/* LIMIT-J3: with the bit the job as published; pairs with LIMIT-J2 and LIMIT-J4. */
+			watched->slots[i] |= fp_swap_sc(&news[i], 0);
 }
 
 int64_t fp_enforce_jobs(const struct fp_crew *crew, struct fp_watched *watched, int64_t now)
@@ -140,7 +139,7 @@ static bool execute(struct fp_worker *w, pid_t pid, struct fp_charge *charge, in
 
 /* Kills it for a job, if it holds a claim of that. */
 static void execute_for_job(const struct fp_crew *crew, uint32_t id, pid_t pid,
-			    struct fp_charge *charge, int outcome, const struct fp_elem *what)
+			    struct fp_charge *charge, const struct fp_elem *what)
 {
 	struct fp_worker *w = fp_segment_worker(&crew->seg, id);
 
@@ -148,7 +147,7 @@ static void execute_for_job(const struct fp_crew *crew, uint32_t id, pid_t pid,
 	if (!fp_recover_runs(crew, id, what))
 		acquit(w);
 	else
-		execute(w, pid, charge, outcome, 0);
+		execute(w, pid, charge, FORKPOOL_ITEM_CANCELLED, 0);
 }
 
 /* ---- Limits --------------------------------------------------------------------------------- */
@@ -171,20 +170,16 @@ struct limits {
 	int64_t timeout, deadline;
 };
 
-/*
- * What the worker's top frame holds, and its limits.  False: nothing; or a task above
- * other items, whose limits would be taken for passed as well.
- */
-static bool held_limits(const struct fp_crew *crew, uint32_t id, struct fp_elem *what,
+/* What a worker's top frame holds, and its limits.  False: nothing that has any. */
+static bool held_limits(const struct fp_crew *crew, uint32_t id, uint32_t top, struct fp_elem *what,
 			struct limits *ret)
 {
-	uint32_t top = fp_segment_depth(&crew->seg, id) - 1;
 	const struct fp_task_ext *ext;
 	struct fp_wreck wreck;
 	struct fp_job *job;
 
 	if (fp_wreck_read(crew, id, top, &wreck)) {
-		ext = wreck.held && !top ? fp_task_ext(wreck.task) : NULL;
+		ext = wreck.held ? fp_task_ext(wreck.task) : NULL;
 		if (!ext)
 			return false;
 		*what = (struct fp_elem){ true, wreck.number, fp_task_gen(wreck.word) };
@@ -200,19 +195,32 @@ static bool held_limits(const struct fp_crew *crew, uint32_t id, struct fp_elem 
 	return true;
 }
 
+/* Still in that frame, and before what it held there is at an end? */
+static bool holds_still(const struct fp_crew *crew, uint32_t id, uint32_t top, const struct fp_elem *what)
+{
+	struct limits unused;
+	struct fp_elem now;
+
+	return fp_segment_depth(&crew->seg, id) - 1 == top && held_limits(crew, id, top, &now, &unused) &&
+	       now.task == what->task && now.at == what->at && now.gen == what->gen;
+}
+
 /*
  * Stopped where no limit is stored, before an item or behind one, with a claim
  * of a job or a task with limits in its top frame: what it holds would stay unfinished
- * for as long as it is stopped.  It has as much time as an item.
+ * for as long as it is stopped, and what waits for that in the frames below.  It has as
+ * much time as an item.
  */
 static int64_t judge_stopped(const struct fp_crew *crew, uint32_t id, pid_t pid,
 			     struct fp_charge *charge, int64_t now)
 {
+	uint32_t top = fp_segment_depth(&crew->seg, id) - 1;
+	struct fp_worker *w = fp_segment_worker(&crew->seg, id);
 	struct fp_elem what = { .task = false };
 	int64_t due = FP_FOREVER;
 	struct limits limits;
 
-	if (!held_limits(crew, id, &what, &limits))
+	if (!held_limits(crew, id, top, &what, &limits))
 		return FP_FOREVER;
 	if (limits.timeout > 0)
 		due = fp_after(charge->stopped, limits.timeout);
@@ -221,8 +229,13 @@ static int64_t judge_stopped(const struct fp_crew *crew, uint32_t id, pid_t pid,
 	due = fp_after(due, crew->grace);
 	if (due > now)
 		return due;
-	execute_for_job(crew, id, pid, charge, FORKPOOL_ITEM_TIMED_OUT, &what);
-	return charge->outcome == FORKPOOL_ITEM_OK ? fp_after(now, LOOK_LEAST) : FP_FOREVER;
+	charge->frame = top;
+	condemn(w);
+	if (!holds_still(crew, id, top, &what)) {
+		acquit(w);
+		return fp_after(now, LOOK_LEAST);
+	}
+	return execute(w, pid, charge, FORKPOOL_ITEM_TIMED_OUT, 0) ? FP_FOREVER : fp_after(now, LOOK_LEAST);
 }
 
 int64_t fp_enforce_worker(const struct fp_crew *crew, uint32_t id, pid_t pid,
@@ -254,5 +267,5 @@ void fp_enforce_kill(const struct fp_crew *crew, uint32_t id, pid_t pid,
 		     struct fp_charge *charge, const struct fp_elem *what)
 {
 	if (charge->outcome == FORKPOOL_ITEM_OK && fp_recover_runs(crew, id, what))
-		execute_for_job(crew, id, pid, charge, FORKPOOL_ITEM_CANCELLED, what);
+		execute_for_job(crew, id, pid, charge, what);
 }

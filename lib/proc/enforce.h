@@ -12,7 +12,8 @@ struct fp_charge {
 	int64_t since;		/* when that was seen */
 	int64_t stopped;	/* since when it has been stopped; 0 = it is not */
 	int outcome;		/* of what it ran when it was killed for it; FORKPOOL_ITEM_OK: it was not */
-	uint64_t passed;	/* and the limit that it was killed for; 0 = a job */
+	uint64_t passed;	/* and the limit that it was killed for; 0 = a job, or one that was not stored */
+	uint32_t frame;		/* where it held what had that one */
 };
 
 /* Slots that have, or may have, a job with limits; the nursery's own memory. */

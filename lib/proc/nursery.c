@@ -38,6 +38,7 @@
 #include <forkpool.h>
 
 #include "os/sys.h"
+#include "proc/brood.h"
 #include "proc/enforce.h"
 #include "proc/legacy.h"
 #include "proc/place.h"
@@ -49,24 +50,10 @@
 #include "shm/stats.h"
 #include "sync/idle.h"
 #include "task/due.h"
-#include "task/nest.h"
 
 #define MS		((int64_t)1000000)
 #define LATER		(10 * MS)	/* until a recovery that found no room is tried again */
 #define LEAVE_GRACE	(1000 * MS)	/* for idle workers' exit hooks at a stop */
-#define ORPHANS		256
-
-enum child_state { CHILD_NONE, CHILD_ALIVE, CHILD_UNSETTLED };
-
-struct child {
-	enum child_state state;
-	pid_t pid;
-	int64_t due;			/* NONE: start then; UNSETTLED: try again then */
-	struct fp_death death;		/* UNSETTLED */
-	uint64_t chunks;		/* settled under this id before it started */
-	uint32_t growth;		/* number of the resize that it started for; 0 = none */
-	struct fp_charge charge;
-};
 
 struct nursery {
 	const struct fp_crew *crew;
@@ -74,11 +61,12 @@ struct nursery {
 	int host, control, signals;
 	struct robust_list_head robust;	/* this process's, with one entry */
 	struct robust_list held;	/* `life` */
-	struct child *children;		/* one for each id that there may be */
+	struct fp_brood brood;		/* the workers */
 	struct fp_staff staff;		/* how many of them are wanted */
 	uint32_t alive;
 	bool started;			/* every worker has been ready once */
 	bool leaving, broken;
+	uint32_t stop;			/* enum fp_stop, as far as it was heeded */
 	int64_t kill_at;		/* FP_FOREVER, or when patience ends */
 	struct fp_attempts attempts;
 	struct fp_watched watched;	/* slots whose jobs have limits in time */
@@ -106,17 +94,17 @@ static int hold_life(struct nursery *n)
 static int make_tables(struct nursery *n)
 {
 	uint32_t workers = n->crew->seg.geo.workers, room = fp_toll_room(workers);
-	size_t size = workers * sizeof(*n->children) + room * sizeof(int64_t);
+	size_t size = workers * sizeof(*n->brood.children) + room * sizeof(int64_t);
 	void *p;
 	int err = fp_sys.map(&p, NULL, fp_round_up(size, FP_PAGE), PROT_READ | PROT_WRITE,
 			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (err)
 		return err;
-	n->children = p;
+	n->brood.children = p;
 	/* Written before it is read: that is one page fault, not two. */
-	n->children->state = CHILD_NONE;
-	fp_toll_init(&n->toll, (int64_t *)(n->children + workers), room);
+	n->brood.children->state = FP_CHILD_NONE;
+	fp_toll_init(&n->toll, (int64_t *)(n->brood.children + workers), room);
 	return fp_sys.advise(p, fp_round_up(size, FP_PAGE), MADV_DONTFORK);
 }
 
@@ -155,59 +143,19 @@ static void arrive(struct nursery *n, const struct fp_nursery_args *args)
 	if (args->parent)
 		fp_sys.rseq();
 	else
-		fp_sys.send(n->control, "", 1);
+		fp_sys.send(n->control, "", 1, true);
 }
 
 /* ---- Ends ------------------------------------------------------------------------------ */
-
-static void kill_workers(struct nursery *n)
-{
-	uint32_t id;
-
-	for (id = 0; id < n->crew->seg.geo.workers; id++)
-		if (n->children[id].state == CHILD_ALIVE)
-			fp_sys.kill(n->children[id].pid, SIGKILL);
-}
-
-/* All that may sleep: where no worker lives, nobody does. */
-static void wake_all(struct nursery *n)
-{
-	uint32_t end = n->crew->seg.geo.workers;
-
-	while (end && n->children[end - 1].state != CHILD_ALIVE)
-		end--;
-	fp_wake_all(n->ctl, end);
-}
-
-static bool is_worker(struct nursery *n, pid_t pid)
-{
-	uint32_t id;
-
-	for (id = 0; id < n->crew->seg.geo.workers; id++)
-		if (n->children[id].state == CHILD_ALIVE && n->children[id].pid == pid)
-			return true;
-	return false;
-}
-
-/* What items forked and left behind has become our child; it ends with them. */
-static FP_APART void kill_orphans(struct nursery *n)
-{
-	pid_t list[ORPHANS];
-	int i, found = fp_sys.children(list, ORPHANS);
-
-	for (i = 0; i < found; i++)
-		if (!is_worker(n, list[i]))
-			fp_sys.kill(list[i], SIGKILL);
-}
 
 static _Noreturn FP_UNKNOWN_STACK void end(struct nursery *n)
 {
 	siginfo_t info;
 
-	kill_workers(n);
+	fp_brood_kill(&n->brood);
 	/* Mostly nobody is left. */
 	while (fp_sys.wait(P_ALL, 0, &info, WEXITED | WNOHANG) != -ECHILD) {
-		kill_orphans(n);
+		fp_brood_kill_orphans(&n->brood);
 		if (fp_sys.wait(P_ALL, 0, &info, WEXITED) == -ECHILD)
 			break;
 	}
@@ -219,7 +167,7 @@ static void note(struct nursery *n, enum fp_log_kind kind, uint32_t id, int code
 	const struct fp_log_entry entry = {
 		.kind = kind,
 		.id = id,
-		.pid = n->children ? (uint32_t)n->children[id].pid : 0,
+		.pid = n->brood.children ? (uint32_t)n->brood.children[id].pid : 0,
 		.code = code,
 		.value = value,
 	};
@@ -262,7 +210,7 @@ static bool all_started(struct nursery *n)
 	return n->started;
 }
 
-static void bad_death(struct nursery *n, struct child *child);
+static void bad_death(struct nursery *n, struct fp_child *child);
 
 static uint64_t settled_by(const struct nursery *n, uint32_t id)
 {
@@ -272,7 +220,7 @@ static uint64_t settled_by(const struct nursery *n, uint32_t id)
 static void start_worker(struct nursery *n, uint32_t id)
 {
 	struct fp_worker *w = fp_segment_worker(&n->crew->seg, id);
-	struct child *child = &n->children[id];
+	struct fp_child *child = &n->brood.children[id];
 	pid_t self = getpid(), pid;
 	bool later = all_started(n);	/* not one that create waits for */
 
@@ -297,7 +245,7 @@ static void start_worker(struct nursery *n, uint32_t id)
 		if (!fp_staff_failed(&n->staff, id, (int)pid))
 			bad_death(n, child);
 	} else {
-		child->state = CHILD_ALIVE;
+		child->state = FP_CHILD_ALIVE;
 		child->pid = pid;
 		n->alive++;
 		fp_store_rlx(&w->pid, (uint32_t)pid);
@@ -321,14 +269,14 @@ static uint64_t progress(struct nursery *n)
 }
 
 /* Counts a death outside items, and says when the id may start again. */
-static void bad_death(struct nursery *n, struct child *child)
+static void bad_death(struct nursery *n, struct fp_child *child)
 {
 	int64_t now = fp_sys.clock();
 	bool enough;
 
 	child->due = now + fp_toll_death(&n->toll, n->staff.wanted, progress(n), now, &enough);
 	if (child->due > now)
-		note(n, FP_LOG_BACKOFF, (uint32_t)(child - n->children), 0,
+		note(n, FP_LOG_BACKOFF, (uint32_t)(child - n->brood.children), 0,
 		     (uint64_t)(child->due - now));
 	if (enough)
 		break_pool(n, -FORKPOOL_EBROKEN);
@@ -346,7 +294,7 @@ static int start_failure(struct nursery *n, uint32_t id)
 }
 
 /* Did it end as one that was asked to leave, or had run its share of items? */
-static bool left_in_order(struct nursery *n, const struct child *child)
+static bool left_in_order(struct nursery *n, const struct fp_child *child)
 {
 	struct fp_worker *w = fp_segment_worker(&n->crew->seg, child->death.id);
 
@@ -355,7 +303,7 @@ static bool left_in_order(struct nursery *n, const struct child *child)
 }
 
 /* For log and tally, while the pool goes on; what ends with it is not worth a word. */
-static void note_death(struct nursery *n, const struct child *child)
+static void note_death(struct nursery *n, const struct fp_child *child)
 {
 	const struct fp_death *d = &child->death;
 
@@ -380,7 +328,7 @@ static void note_death(struct nursery *n, const struct child *child)
 static bool failed_to_grow(struct nursery *n, uint32_t id)
 {
 	uint32_t state = fp_load_rlx(&fp_segment_worker(&n->crew->seg, id)->state);
-	struct child *child = &n->children[id];
+	struct fp_child *child = &n->brood.children[id];
 
 	if (!child->growth || (state != FP_WORKER_STARTING && state != FP_WORKER_REFUSED))
 		return false;
@@ -391,36 +339,24 @@ static bool failed_to_grow(struct nursery *n, uint32_t id)
 	return true;
 }
 
-static void kill_all_at(struct nursery *n, const struct fp_elem *what);
-
-/* What we killed an item for goes for what it has published as well: nobody waits for that any more. */
-static void kill_its_jobs(struct nursery *n, uint32_t id)
-{
-	uint32_t slot = 0;
-	uint64_t gen;
-
-	for (; fp_nest_orphans(&n->crew->seg, id, &slot, &gen); slot++)
-		kill_all_at(n, &(struct fp_elem){ false, slot, gen });
-}
-
 static void settle(struct nursery *n, uint32_t id)
 {
-	struct child *child = &n->children[id];
+	struct fp_child *child = &n->brood.children[id];
 	uint32_t depth = fp_segment_depth(&n->crew->seg, id);
 	enum fp_recovered r = fp_recover_dead(n->crew, &n->attempts, &child->death);
 
 	fp_due_repeat(&n->crew->seg);
 	if (r == FP_RECOVERED_LATER) {
 		/* Work may have been left to it, or a wake-up been spent on it, before it died; or a frame was settled. */
-		if (child->state == CHILD_NONE || fp_segment_depth(&n->crew->seg, id) < depth)
-			wake_all(n);
+		if (child->state == FP_CHILD_NONE || fp_segment_depth(&n->crew->seg, id) < depth)
+			fp_brood_wake(&n->brood);
 		if (child->charge.outcome != FORKPOOL_ITEM_OK)
-			kill_its_jobs(n, id);
-		child->state = CHILD_UNSETTLED;
+			fp_brood_kill_jobs_of(&n->brood, id);
+		child->state = FP_CHILD_UNSETTLED;
 		child->due = fp_sys.clock() + LATER;
 		return;
 	}
-	child->state = CHILD_NONE;
+	child->state = FP_CHILD_NONE;
 	child->due = 0;
 	if (r == FP_RECOVERED_ITEM)
 		fp_toll_progress(&n->toll);
@@ -430,24 +366,24 @@ static void settle(struct nursery *n, uint32_t id)
 		bad_death(n, child);
 	fp_store_rlx(&fp_segment_worker(&n->crew->seg, id)->base.intent, FP_INTENT_NONE);
 	fp_lanes_room_again(&n->crew->seg);
-	wake_all(n);
+	fp_brood_wake(&n->brood);
 }
 
 static void worker_ended(struct nursery *n, uint32_t id, const siginfo_t *info)
 {
 	struct fp_worker *w = fp_segment_worker(&n->crew->seg, id);
-	struct child *child = &n->children[id];
+	struct fp_child *child = &n->brood.children[id];
 	bool exited = info->si_code == CLD_EXITED;
 
 	n->alive--;
-	child->state = CHILD_NONE;
+	child->state = FP_CHILD_NONE;
 	fp_idle_forget(n->ctl, id);
 	fp_place_forget(n->ctl, id);
 	fp_segment_bury(&n->crew->seg, child->pid);
 	fp_store_rlx(&w->pid, 0);
 	fp_stats_turn(&w->stats, FP_DOING_NOTHING, fp_sys.clock());
 	fp_staff_gone(&n->staff, id);
-	kill_orphans(n);
+	fp_brood_kill_orphans(&n->brood);
 	/* Workers may see the stop, and leave, before its command has come here. */
 	if (fp_load_rlx(&n->ctl->stop) != FP_STOP_NO)
 		n->leaving = true;
@@ -470,6 +406,7 @@ static void worker_ended(struct nursery *n, uint32_t id, const siginfo_t *info)
 		child->death.outcome = child->charge.outcome;
 		child->death.code = 0;
 		child->death.limit = child->charge.passed;
+		child->death.frame = child->charge.frame;
 	}
 	/* Then we killed it, or it left before its chunk was done. */
 	if (fp_load_rlx(&n->ctl->stop) == FP_STOP_NOW) {
@@ -481,12 +418,12 @@ static void worker_ended(struct nursery *n, uint32_t id, const siginfo_t *info)
 
 static void worker_stopped(struct nursery *n, uint32_t id)
 {
-	n->children[id].charge.stopped = fp_sys.clock();
+	n->brood.children[id].charge.stopped = fp_sys.clock();
 	fp_recover_stopped(n->crew, id);
 	fp_due_repeat(&n->crew->seg);
 	fp_lanes_room_again(&n->crew->seg);
 	fp_idle_stopped(n->ctl, id);
-	wake_all(n);
+	fp_brood_wake(&n->brood);
 }
 
 static void report(struct nursery *n, const siginfo_t *info)
@@ -494,20 +431,20 @@ static void report(struct nursery *n, const siginfo_t *info)
 	uint32_t id;
 
 	for (id = 0; id < n->crew->seg.geo.workers; id++) {
-		if (n->children[id].state != CHILD_ALIVE ||
-		    n->children[id].pid != info->si_pid)
+		if (n->brood.children[id].state != FP_CHILD_ALIVE ||
+		    n->brood.children[id].pid != info->si_pid)
 			continue;
 		if (info->si_code == CLD_STOPPED)
 			worker_stopped(n, id);
 		else if (info->si_code == CLD_CONTINUED)
-			n->children[id].charge.stopped = 0;
+			n->brood.children[id].charge.stopped = 0;
 		else
 			worker_ended(n, id, info);
 		return;
 	}
 	/* An orphan that we killed: what it had forked is ours now, and goes too. */
 	if (info->si_code == CLD_KILLED && info->si_status == SIGKILL)
-		kill_orphans(n);
+		fp_brood_kill_orphans(&n->brood);
 }
 
 static FP_APART void reap(struct nursery *n)
@@ -532,44 +469,25 @@ static FP_APART void reap(struct nursery *n)
 
 static void leave(struct nursery *n, bool now)
 {
-	uint32_t id;
-
 	n->leaving = true;
 	fp_staff_close(&n->staff);
-	wake_all(n);
+	fp_brood_wake(&n->brood);
 	if (!now)
 		return;
 	n->kill_at = fp_sys.clock() + LEAVE_GRACE;
-	for (id = 0; id < n->crew->seg.geo.workers; id++)
-		if (n->children[id].state == CHILD_ALIVE && fp_recover_busy(n->crew, id))
-			fp_sys.kill(n->children[id].pid, SIGKILL);
+	fp_brood_kill_busy(&n->brood);
 }
 
-static void kill_all_at(struct nursery *n, const struct fp_elem *what)
+/* The host has set it before its message. */
+static void heed_stop(struct nursery *n)
 {
-	struct child *child;
-	uint32_t id;
+	/* CTL-S5: in each turn, so behind the message; pairs with CTL-S1. */
+	uint32_t stop = fp_load_sc(&n->ctl->stop);
 
-	for (id = 0; id < n->crew->seg.geo.workers; id++) {
-		child = &n->children[id];
-		if (child->state == CHILD_ALIVE)
-			fp_enforce_kill(n->crew, id, child->pid, &child->charge, what);
-	}
-}
-
-/* What items want to be killed, of what they submitted. */
-static void kill_for_items(struct nursery *n)
-{
-	struct fp_elem what;
-	uint32_t id;
-
-	/* KILL-K2: with the flag what was asked of the tasks; pairs with KILL-K1. */
-	if (!fp_load_rlx(&n->ctl->kills) || !fp_swap_sc(&n->ctl->kills, 0))
+	if (stop <= n->stop)
 		return;
-	for (id = 0; id < n->crew->seg.geo.workers; id++)
-		if (n->children[id].state == CHILD_ALIVE && fp_recover_held(n->crew, id, &what) &&
-		    fp_nest_to_kill(&n->crew->seg, &what))
-			kill_all_at(n, &what);
+	n->stop = stop;
+	leave(n, stop != FP_STOP_LEAVE);
 }
 
 static void obey(struct nursery *n)
@@ -579,9 +497,7 @@ static void obey(struct nursery *n)
 	if (fp_sys.recv(n->control, &order, sizeof(order)) <= 0)
 		end(n);
 	switch (order.cmd) {
-	case FP_CMD_LEAVE:
-	case FP_CMD_STOP:
-		leave(n, order.cmd == FP_CMD_STOP);
+	case FP_CMD_LOOK:
 		break;
 	case FP_CMD_RESIZE:
 		/* How many deaths are too many depends on the number: counted anew. */
@@ -593,13 +509,6 @@ static void obey(struct nursery *n)
 	case FP_CMD_GROWN:
 		fp_staff_grown(&n->staff, order.number);
 		break;
-	case FP_CMD_WATCH:
-		n->watched.slots[0] |= (uint64_t)1 << (order.slot % FP_SLOTS);
-		break;
-	case FP_CMD_KILL:
-	case FP_CMD_KILL_TASK:
-		kill_all_at(n, &(struct fp_elem){ order.cmd == FP_CMD_KILL_TASK, order.slot, order.gen });
-		break;
 	}
 }
 
@@ -608,12 +517,12 @@ static int64_t enforce_limits(struct nursery *n, int64_t now)
 {
 	int64_t next = fp_enforce_jobs(n->crew, &n->watched, now), look;
 	bool tasks = fp_enforce_tasks(n->crew), any = tasks || fp_watched_any(&n->watched);
-	struct child *child;
+	struct fp_child *child;
 	uint32_t id;
 
 	for (id = 0; id < n->crew->seg.geo.workers && any; id++) {
-		child = &n->children[id];
-		if (child->state != CHILD_ALIVE)
+		child = &n->brood.children[id];
+		if (child->state != FP_CHILD_ALIVE)
 			continue;
 		look = fp_enforce_worker(n->crew, id, child->pid, &child->charge, now);
 		next = fp_earlier(next, look);
@@ -625,24 +534,24 @@ static int64_t enforce_limits(struct nursery *n, int64_t now)
 static int64_t do_due(struct nursery *n)
 {
 	int64_t now = fp_sys.clock(), next = fp_earlier(enforce_limits(n, now), n->kill_at);
-	struct child *child;
+	struct fp_child *child;
 	uint32_t id;
 
 	for (id = 0; id < n->crew->seg.geo.workers && !n->broken; id++) {
-		child = &n->children[id];
-		if (child->state == CHILD_ALIVE ||
-		    (child->state == CHILD_NONE && (n->leaving || id >= n->staff.wanted)))
+		child = &n->brood.children[id];
+		if (child->state == FP_CHILD_ALIVE ||
+		    (child->state == FP_CHILD_NONE && (n->leaving || id >= n->staff.wanted)))
 			continue;
-		if (child->due <= now && child->state == CHILD_UNSETTLED)
+		if (child->due <= now && child->state == FP_CHILD_UNSETTLED)
 			settle(n, id);
-		if (child->due <= now && child->state == CHILD_NONE && !n->leaving &&
+		if (child->due <= now && child->state == FP_CHILD_NONE && !n->leaving &&
 		    id < n->staff.wanted)
 			start_worker(n, id);
-		if (child->state != CHILD_ALIVE && child->due < next)
+		if (child->state != FP_CHILD_ALIVE && child->due < next)
 			next = child->due;
 	}
 	if (n->kill_at <= now) {
-		kill_workers(n);
+		fp_brood_kill(&n->brood);
 		n->kill_at = next = FP_FOREVER;
 	}
 	return next;
@@ -657,7 +566,8 @@ static void turn(struct nursery *n)
 	};
 	int64_t next;
 
-	kill_for_items(n);
+	heed_stop(n);
+	fp_brood_kill_wanted(&n->brood);
 	next = do_due(n);
 	if (n->broken || (n->leaving && n->alive == 0))
 		end(n);
@@ -675,6 +585,7 @@ FP_UNKNOWN_STACK void fp_nursery_main(const struct fp_nursery_args *args)
 {
 	struct nursery n = {
 		.crew = args->crew,
+		.brood.crew = args->crew,
 		.ctl = args->crew->seg.ctl,
 		.host = args->host,
 		.control = args->control,

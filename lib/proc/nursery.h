@@ -7,13 +7,9 @@
 
 /* What the host may ask on the control socket. */
 enum fp_command {
-	FP_CMD_LEAVE = 'L',	/* workers leave when they find no work; so ctl->stop says too */
-	FP_CMD_STOP = 'S',	/* kill busy workers, the idle ones leave; likewise */
+	FP_CMD_LOOK = 'L',	/* at what the segment says: `stop`, `watched`, `kills` */
 	FP_CMD_RESIZE = 'R',	/* so many workers; see staff.c */
 	FP_CMD_GROWN = 'G',	/* all that resize `number` added are ready */
-	FP_CMD_WATCH = 'W',	/* the job in slot, published by now, has limits in time */
-	FP_CMD_KILL = 'K',	/* kill the workers that run job gen of slot */
-	FP_CMD_KILL_TASK = 'T',	/* or the task of that generation and number */
 };
 
 /* One message on the socket, which keeps them apart. */
@@ -21,8 +17,6 @@ struct fp_order {
 	uint32_t cmd;		/* enum fp_command */
 	uint32_t number;	/* of a resize; not 0 */
 	uint32_t workers;
-	uint32_t slot;		/* or a task's number */
-	uint64_t gen;
 };
 
 struct fp_nursery_args {

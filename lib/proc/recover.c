@@ -340,9 +340,9 @@ static struct fp_death death_in(const struct fp_crew *crew, const struct fp_deat
 	uint64_t limit;
 	uint32_t k;
 
-	if (death->outcome != FORKPOOL_ITEM_TIMED_OUT || !death->limit)
+	if (death->outcome != FORKPOOL_ITEM_TIMED_OUT || (!death->limit && d >= death->frame))
 		return own;
-	for (k = 0; k <= d; k++) {
+	for (k = 0; k <= d && death->limit; k++) {
 		limit = fp_load_rlx(&fp_segment_frame(&crew->seg, death->id, k)->limit);
 		if (limit && limit <= death->limit)
 			return own;

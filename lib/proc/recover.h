@@ -11,14 +11,16 @@
  * status; or _TIMED_OUT or _CANCELLED, for which it was killed: then what it ran
  * is not run again, whatever the job's retries.  Where items lie on top of each
  * other that is so from the lowest one on whose limit had passed by `limit`;
- * those below it, which waited, have lost their worker.
+ * those below it, which waited, have lost their worker; or, where no limit had been
+ * stored for what was in a frame, from that frame on.
  */
 struct fp_death {
 	uint32_t id;
 	pid_t pid;
 	int outcome;
 	int code;
-	uint64_t limit;		/* with _TIMED_OUT: the one that had passed; 0 = of all items on the stack */
+	uint64_t limit;		/* with _TIMED_OUT: the one that had passed; 0 = none was stored */
+	uint32_t frame;		/* then: from this one on */
 };
 
 /* How often items have lost their worker; the nursery's own memory. */

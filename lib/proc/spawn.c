@@ -24,6 +24,9 @@
  *    1, 2 in the nursery, so an end of file that somebody waits for still comes.
  * I2 Keeper and nursery run on `stack`, which is as large as a main thread's:
  *    items will run on the copy that workers inherit.
+ * I3 What the host asks of the nursery without waiting for an answer stands in the
+ *    segment before it says so on the socket, and the nursery looks there behind each
+ *    message.  So one that finds no room may be left out.
  *
  * If the keeper dies: the nursery dies with it (PDEATHSIG), and so the pool.
  */
@@ -332,35 +335,40 @@ int fp_spawn_start(struct fp_spawn *s, struct fp_crew *crew)
 
 void fp_spawn_order(struct fp_spawn *s, const struct fp_order *order)
 {
-	fp_sys.send(s->control, order, sizeof(*order));
+	fp_sys.send(s->control, order, sizeof(*order), true);
 }
 
-void fp_spawn_command(struct fp_spawn *s, enum fp_command cmd)
+void fp_spawn_look(struct fp_spawn *s)
 {
-	const struct fp_order order = { .cmd = cmd };
+	const struct fp_order order = { .cmd = FP_CMD_LOOK };
 
-	fp_spawn_order(s, &order);
+	/* A full socket has messages for a nursery that is stopped: it looks when it reads them (I3). */
+	fp_sys.send(s->control, &order, sizeof(order), false);
 }
 
 void fp_spawn_watch(struct fp_spawn *s, uint32_t slot)
 {
-	const struct fp_order order = { .cmd = FP_CMD_WATCH, .slot = slot };
+	/* LIMIT-J4: as LIMIT-J2, and before the message; pairs with LIMIT-J3. */
+	fp_or_sc(&s->crew->seg.ctl->watched[slot / 64], (uint64_t)1 << (slot % 64));
+	fp_spawn_look(s);
+}
 
-	fp_spawn_order(s, &order);
+void fp_spawn_kill_tasks(struct fp_spawn *s)
+{
+	/* KILL-K3: as KILL-K1, and before the message; pairs with KILL-K2. */
+	fp_store_sc(&s->crew->seg.ctl->kills, 1);
+	fp_spawn_look(s);
 }
 
 void fp_spawn_kill_job(struct fp_spawn *s, uint32_t slot, uint64_t gen)
 {
-	const struct fp_order order = { .cmd = FP_CMD_KILL, .slot = slot, .gen = gen };
+	fp_a64 *killed = &s->crew->seg.ctl->killed[slot];
+	uint64_t was = fp_load_rlx(killed);
 
-	fp_spawn_order(s, &order);
-}
-
-void fp_spawn_kill_task(struct fp_spawn *s, uint32_t number, uint32_t gen)
-{
-	const struct fp_order order = { .cmd = FP_CMD_KILL_TASK, .slot = number, .gen = gen };
-
-	fp_spawn_order(s, &order);
+	/* KILL-J1: before the flag, and never an older job in the place of a newer one; pairs with KILL-J2. */
+	while (was < gen && !fp_cas_sc(killed, &was, gen))
+		;
+	fp_spawn_kill_tasks(s);
 }
 
 int fp_spawn_wait(struct fp_spawn *s, int64_t deadline)

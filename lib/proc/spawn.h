@@ -22,9 +22,11 @@ struct fp_spawn {
 /* Makes keeper and nursery; workers are still starting when it returns.  0 or -errno. */
 int fp_spawn_start(struct fp_spawn *s, struct fp_crew *crew);
 
-/* Says an order, or a command that needs no more, to the nursery; its being gone already is fine. */
+/* Says an order to the nursery, when there is room; its being gone already is fine. */
 void fp_spawn_order(struct fp_spawn *s, const struct fp_order *order);
-void fp_spawn_command(struct fp_spawn *s, enum fp_command cmd);
+
+/* The nursery is to look at what stands in the segment (FP_CMD_LOOK).  Does not wait, whether it is stopped or not. */
+void fp_spawn_look(struct fp_spawn *s);
 
 /* The job with limits that was just published in slot: the nursery is to enforce them. */
 void fp_spawn_watch(struct fp_spawn *s, uint32_t slot);
@@ -36,8 +38,8 @@ void fp_spawn_watch(struct fp_spawn *s, uint32_t slot);
  */
 void fp_spawn_kill_job(struct fp_spawn *s, uint32_t slot, uint64_t gen);
 
-/* The same for the task gen of a slot number. */
-void fp_spawn_kill_task(struct fp_spawn *s, uint32_t number, uint32_t gen);
+/* The same for tasks: one was given FP_ASK_KILL. */
+void fp_spawn_kill_tasks(struct fp_spawn *s);
 
 /* Waits until all processes of the pool have ended.  0 or -ETIMEDOUT. */
 int fp_spawn_wait(struct fp_spawn *s, int64_t deadline);

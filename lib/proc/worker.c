@@ -301,7 +301,7 @@ int fp_worker_run(struct fp_self *self, const struct fp_crew *crew, unsigned id,
 
 void fp_worker_watch(const struct fp_self *self, uint32_t slot)
 {
-	fp_a64 *news = &self->crew->seg.ctl->nest_watched[(slot - FP_SLOTS) / 64];
+	fp_a64 *news = &self->crew->seg.ctl->watched[slot / 64];
 
 	/* LIMIT-J2: after the job is published; pairs with LIMIT-J3. */
 	fp_or_sc(news, (uint64_t)1 << (slot % 64));

@@ -41,7 +41,7 @@
 #include "shm/taskwords.h"
 
 #define FP_MAGIC	0x6c6f6f706b726f66ull	/* "forkpool", little-endian */
-#define FP_LAYOUT	5u			/* raised when anything below changes */
+#define FP_LAYOUT	6u			/* raised when anything below changes */
 
 #define FP_WORKERS_MAX	1024u
 #define FP_MAP_WORDS	(FP_WORKERS_MAX / 64)	/* words of a bitmap of workers */
@@ -451,7 +451,7 @@ struct fp_ctl {
 
 	/* What a running worker looks at between items; seldom written. */
 	FP_ALIGNED fp_a64 hungry[FP_MAP_WORDS];		/* looking for work; each worker its bit, the nursery a dead one's */
-	fp_a32 stop;			/* enum fp_stop; host writes, workers read */
+	fp_a32 stop;			/* enum fp_stop; host writes, workers and the nursery read */
 	FP_ALIGNED fp_a64 waiting[FP_MAP_WORDS];	/* looking for work inside an item that waits; as hungry */
 
 	FP_ALIGNED fp_a64 asleep[FP_MAP_WORDS];	/* to be woken: a worker sets its bit; whoever wakes it clears it, or it itself, or the nursery */
@@ -483,7 +483,7 @@ struct fp_ctl {
 	fp_a32 kinds;			/* enum fp_kind of each priority that there ever was work of; raised by who publishes */
 	fp_a32 task_pages;		/* pages from here on never had an owner; raised by whoever takes one */
 
-	fp_a32 kills;			/* a task was given FP_ASK_KILL; items set, the nursery takes */
+	fp_a32 kills;			/* a task was given FP_ASK_KILL, or a job is in `killed`; who wants it sets, the nursery takes */
 	fp_a32 limited;			/* there were tasks with limits; set by their submitters, read by the nursery */
 	fp_a64 lookout;			/* when the nursery looks at limits next, unless told; FP_FOREVER, 0 = never; nursery writes */
 
@@ -492,7 +492,8 @@ struct fp_ctl {
 	/* Pages with tasks that ended and want a callback: set by anybody, taken by the host. */
 	FP_ALIGNED fp_a64 due_pages[FP_TASK_PAGES / 64];
 
-	FP_ALIGNED fp_a64 nest_watched[FP_NESTED / 64];	/* nested slots with a new job that has limits; workers set, the nursery takes */
+	FP_ALIGNED fp_a64 watched[FP_SLOT_MAP];	/* slots with a new job that has limits; who published it sets, the nursery takes */
+	fp_a64 killed[FP_SLOTS];	/* the generation of the host's job there that is to be killed; 0 = none; host sets, the nursery takes */
 	struct fp_nest nest[FP_NESTED];
 
 	struct fp_tally tally;

@@ -52,7 +52,7 @@ enum fp_ask {
 	FP_ASK_ANY = 2,		/* sleeps on ctl->done */
 	FP_ASK_DUE = 4,		/* a callback is to be run */
 	FP_ASK_CANCEL = 8,	/* to be seen by forkpool_cancelled() */
-	FP_ASK_KILL = 16,	/* set by an item for what it submitted, read by the nursery */
+	FP_ASK_KILL = 16,	/* set by who has submitted it, read by the nursery */
 };
 
 enum fp_task_flags {

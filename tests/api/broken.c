@@ -177,6 +177,50 @@ START_TEST(the_keeper_dies_while_maps_wait)
 }
 END_TEST
 
+#define ASLEEP_MS	400
+
+static int64_t cpu_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* Who waits until the keeper has seen them off sleeps meanwhile, however he waits. */
+START_TEST(the_nursery_has_died_and_workers_not_yet)
+{
+	struct forkpool *pool = pool_new(2), *other = pool_new(1);
+	struct family f = family_of(pool);
+	struct forkpool_job *jobs[2] = { NULL };
+	pid_t keeper = parent_of(f.nursery);
+	int64_t before;
+
+	if (parent_of(keeper) == getpid()) {
+		if (_i)
+			ck_assert_int_eq(forkpool_map_async(pool, wait_open, NULL, 0, NULL, 0, 1, NULL, &jobs[0]), 0);
+		else
+			ck_assert_int_eq(forkpool_submit(pool, wait_open, NULL, 0, 0, NULL, &jobs[0]), 0);
+		ck_assert_int_eq(kill(keeper, SIGSTOP), 0);
+		ck_assert_int_eq(kill(f.nursery, SIGKILL), 0);
+		while (forkpool_map(pool, nothing, NULL, 0, NULL, 0, 0, NULL) != -FORKPOOL_EBROKEN)
+			sleep_ms(1);
+		before = cpu_ms();
+		ck_assert_int_eq(forkpool_wait_any(jobs, 1, ASLEEP_MS * MS), -ETIMEDOUT);
+		ck_assert_int_eq(forkpool_job_wait(jobs[0], ASLEEP_MS * MS), -ETIMEDOUT);
+		ck_assert_int_lt(cpu_ms() - before, ASLEEP_MS / 2);
+		/* What another pool does meanwhile is seen. */
+		ck_assert_int_eq(forkpool_submit(other, nothing, NULL, 0, 0, NULL, &jobs[1]), 0);
+		ck_assert_int_eq(forkpool_wait_any(jobs, 2, -1), 1);
+		ck_assert_int_eq(kill(keeper, SIGCONT), 0);
+		ck_assert_int_eq(forkpool_wait_any(jobs, 1, -1), 0);
+		ck_assert_int_eq(forkpool_job_wait(jobs[0], -1), -FORKPOOL_EBROKEN);
+	}
+	forkpool_destroy(other);
+	forkpool_destroy(pool);
+}
+END_TEST
+
 START_TEST(the_nursery_of_an_idle_pool_dies)
 {
 	struct forkpool *pool = pool_new(2), *other = pool_new(1);
@@ -223,6 +267,47 @@ START_TEST(a_pool_whose_own_processes_were_stopped_ends)
 	}
 	forkpool_destroy(pool);
 	ck_assert_int_lt(now_ms() - start, PROMPT_MS);
+}
+END_TEST
+
+#define FLOOD	1000	/* more messages than the nursery's socket has room for */
+
+/* What was asked of it meanwhile it does when it goes on, however much that is. */
+START_TEST(a_stopped_nursery_keeps_no_caller_waiting)
+{
+	FORKPOOL_JOB_OPTS(limited, .timeout = (int64_t)3600000000000);
+	FORKPOOL_JOB_OPTS(brief, .timeout = 10 * MS);
+	struct forkpool *pool = pool_new(2);
+	pid_t nursery = family_of(pool).nursery;
+	struct forkpool_job *job = NULL;
+	int i;
+
+	ck_assert_int_eq(kill(nursery, SIGSTOP), 0);
+	for (i = 0; i < FLOOD; i++)
+		CHECK_EACH(forkpool_map(pool, nothing, NULL, 0, NULL, 0, 1, &limited) == 0);
+	if (_i == 0)
+		ck_assert_int_eq(forkpool_submit(pool, wait_open, NULL, 0, 0, NULL, &job), 0);
+	else
+		ck_assert_int_eq(forkpool_map_async(pool, wait_open, NULL, 0, NULL, 0, 1,
+						    _i == 1 ? NULL : &brief, &job), 0);
+	while (!atomic_load(&board->entered))
+		sleep_ms(1);
+	if (_i != 2)
+		ck_assert_int_eq(forkpool_job_kill(job), 0);
+	ck_assert_int_eq(forkpool_job_wait(job, 20 * MS), -ETIMEDOUT);
+	ck_assert_int_eq(kill(nursery, SIGCONT), 0);
+	ck_assert_int_eq(forkpool_job_wait(job, HANG_S * 1000 * MS),
+			 _i == 2 ? -FORKPOOL_ETIMEDOUT : -FORKPOOL_ECANCELED);
+	forkpool_job_free(job);
+	/* Asked to end with a full socket as well. */
+	ck_assert_int_eq(kill(nursery, SIGSTOP), 0);
+	for (i = 0; i < FLOOD; i++)
+		CHECK_EACH(forkpool_map(pool, nothing, NULL, 0, NULL, 0, 1, &limited) == 0);
+	if (_i == 0) {
+		ck_assert_int_eq(forkpool_close(pool), 0);
+		ck_assert_int_eq(forkpool_join(pool, -1), 0);
+	}
+	forkpool_destroy(pool);
 }
 END_TEST
 
@@ -514,8 +599,10 @@ int main(void)
 	tcase_add_checked_fixture(host, board_open, board_close);
 	tcase_add_test(broken, the_nursery_dies_while_maps_wait);
 	tcase_add_test(broken, the_keeper_dies_while_maps_wait);
+	tcase_add_loop_test(broken, the_nursery_has_died_and_workers_not_yet, 0, 2);
 	tcase_add_test(broken, the_nursery_of_an_idle_pool_dies);
 	tcase_add_loop_test(broken, a_pool_whose_own_processes_were_stopped_ends, 0, 9);
+	tcase_add_loop_test(broken, a_stopped_nursery_keeps_no_caller_waiting, 0, 3);
 	tcase_add_test(broken, a_reaper_sees_nothing_of_a_broken_pool);
 	tcase_add_test(workers, idle_workers_are_replaced);
 	tcase_add_test(workers, a_stopped_worker_holds_up_only_its_item);

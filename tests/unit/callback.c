@@ -2,7 +2,7 @@
 /*
  * A dispatch that is held up behind each of its instructions, while the job that it is
  * about is freed and the task's place is used for the next one: that one's callback is
- * called once, and not before the task has ended.
+ * called once, and not before the task has ended.  And a submission, while the pool ends.
  */
 #include "unit/held.h"
 #include "unit/places.h"
@@ -114,6 +114,86 @@ START_TEST(held_up_anywhere)
 }
 END_TEST
 
+/* ---- A submission ---------------------------------------------------------------------- */
+
+#define SUBMITS_MOST	120u
+#define ENDED_POLL_MS	5000
+
+static atomic_int calls;
+
+static void count_call(struct forkpool_job *job, void *user)
+{
+	(void)user;
+	atomic_fetch_add(&calls, 1);
+	forkpool_job_free(job);
+}
+
+/* Not the first one of its thread, which takes longer. */
+static void *submit_with_callback(void *p)
+{
+	FORKPOOL_JOB_OPTS(opts, .on_done = count_call);
+	struct forkpool_job *job;
+	int err = forkpool_call(p, nothing, NULL, 0, NULL, 0, NULL);
+
+	held_from_here();
+	if (!err)
+		err = forkpool_submit(p, nothing, NULL, 0, 0, &opts, &job);
+	held_until_here();
+	return (void *)(intptr_t)err;
+}
+
+/* Held up while the pool ends, and a loop sees and answers that.  What it submitted is called for all the same. */
+static bool hold_submit(unsigned hold_at)
+{
+	struct forkpool *p = pool_new(1);
+	struct pollfd poll_fd = { .fd = forkpool_event_fd(p), .events = POLLIN };
+	pthread_t thread;
+	bool was;
+	void *err;
+
+	atomic_store(&calls, 0);
+	held_start(hold_at);
+	ck_assert_int_eq(pthread_create(&thread, NULL, submit_with_callback, p), 0);
+	was = held_await();
+	ck_assert_int_eq(forkpool_terminate(p), 0);
+	ck_assert_int_eq(forkpool_join(p, -1), 0);
+	while (poll(&poll_fd, 1, 0) == 1)
+		ck_assert_int_ge(forkpool_dispatch(p), 0);
+	held_go();
+	pthread_join(thread, &err);
+	while (!err && !atomic_load(&calls)) {
+		ck_assert_msg(poll(&poll_fd, 1, ENDED_POLL_MS) == 1, "held at %u: nobody is told", hold_at);
+		ck_assert_int_ge(forkpool_dispatch(p), 0);
+	}
+	ck_assert_int_eq(atomic_load(&calls), !err);
+	forkpool_destroy(p);
+	return was;
+}
+
+START_TEST(submission_held_up_anywhere)
+{
+	struct sigaction before = held_handle();
+	unsigned at, stride;
+
+	hold_submit(0);
+	hold_submit(0);
+	stride = atomic_load(&held->steps) / SUBMITS_MOST + 1;
+	for (at = 1; hold_submit(at); at += stride)
+		;
+	sigaction(SIGTRAP, &before, NULL);
+}
+END_TEST
+
+static void held_new(void)
+{
+	held = shared_new(sizeof(*held));
+}
+
+static void held_free(void)
+{
+	shared_free(held, sizeof(*held));
+}
+
 int main(void)
 {
 	Suite *suite = suite_create("callback");
@@ -122,5 +202,9 @@ int main(void)
 	if (!CAN_STEP || test_inline())
 		return TEST_SKIP;
 	tcase_add_test(tc, held_up_anywhere);
+	tc = test_case(suite, "submission");
+	tcase_set_timeout(tc, 0);
+	tcase_add_checked_fixture(tc, held_new, held_free);
+	tcase_add_test(tc, submission_held_up_anywhere);
 	return test_main(suite);
 }

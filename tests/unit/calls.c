@@ -49,7 +49,7 @@ static struct shared {
 COUNTED(int, unmap, (void *addr, size_t len), (addr, len))
 COUNTED(int, advise, (void *addr, size_t len, int advice), (addr, len, advice))
 COUNTED(int, allocate, (int fd, off_t off, off_t len), (fd, off, len))
-COUNTED(ssize_t, send, (int fd, const void *buf, size_t len), (fd, buf, len))
+COUNTED(ssize_t, send, (int fd, const void *buf, size_t len, bool wait), (fd, buf, len, wait))
 COUNTED(ssize_t, recv, (int fd, void *buf, size_t len), (fd, buf, len))
 COUNTED(ssize_t, read, (int fd, void *buf, size_t len), (fd, buf, len))
 COUNTED(int, poll, (struct pollfd *fds, nfds_t n, int64_t deadline), (fds, n, deadline))

@@ -37,17 +37,41 @@ static void put_v1(const char *dir, const char *quota, const char *period)
 	tree_put(path, period);
 }
 
+static int64_t now;
+
+static int64_t told_clock(void)
+{
+	return now;
+}
+
+static void clock_begin(void)
+{
+	fp_sys.clock = told_clock;
+}
+
+static void clock_end(void)
+{
+	fp_sys = fp_sys_real;
+}
+
+/* What was found before does not serve any more. */
+static unsigned found_now(unsigned affinity)
+{
+	now += 1000000000;
+	return fp_cpus_recent(tree, affinity);
+}
+
 static void expect(unsigned cpus)
 {
 	errno = 4711;
-	ck_assert_uint_eq(fp_cpus_quota(tree, 64), cpus);
+	ck_assert_uint_eq(found_now(64), cpus);
 	ck_assert_int_eq(errno, 4711);
 }
 
 START_TEST(nothing_is_there)
 {
 	expect(64);
-	ck_assert_uint_eq(fp_cpus_quota(tree, 0), 1);
+	ck_assert_uint_eq(found_now(0), 1);
 	tree_put("/proc/self/cgroup", "0::/\n");
 	expect(64);
 }
@@ -61,7 +85,7 @@ START_TEST(v2_own_group)
 	expect(64);
 	tree_put("/sys/fs/cgroup/user.slice/job/cpu.max", "400000 100000\n");
 	expect(4);
-	ck_assert_uint_eq(fp_cpus_quota(tree, 3), 3);
+	ck_assert_uint_eq(found_now(3), 3);
 }
 END_TEST
 
@@ -256,13 +280,6 @@ START_TEST(long_paths_are_no_limit_of_their_own)
 }
 END_TEST
 
-static int64_t now;
-
-static int64_t told_clock(void)
-{
-	return now;
-}
-
 static void expect_recent(unsigned cpus)
 {
 	errno = 4711;
@@ -272,10 +289,9 @@ static void expect_recent(unsigned cpus)
 
 START_TEST(what_was_found_serves_for_a_second)
 {
-	fp_sys.clock = told_clock;
 	put_self("0::/job\n", V2_MOUNT);
 	tree_put("/sys/fs/cgroup/job/cpu.max", "400000 100000\n");
-	expect_recent(4);
+	expect(4);
 	tree_put("/sys/fs/cgroup/job/cpu.max", "200000 100000\n");
 	expect_recent(4);
 	ck_assert_uint_eq(fp_cpus_recent(tree, 3), 3);
@@ -288,7 +304,6 @@ START_TEST(what_was_found_serves_for_a_second)
 	tree_put("/sys/fs/cgroup/job/cpu.max", "max 100000\n");
 	now = 0;
 	expect_recent(64);
-	fp_sys = fp_sys_real;
 }
 END_TEST
 
@@ -314,8 +329,8 @@ END_TEST
 
 START_TEST(this_machine_has_an_answer)
 {
-	ck_assert_uint_ge(fp_cpus_quota("", fp_cpus_affinity()), 1);
-	ck_assert_uint_le(fp_cpus_quota("", fp_cpus_affinity()), fp_cpus_affinity());
+	ck_assert_uint_ge(fp_cpus_recent("", fp_cpus_affinity()), 1);
+	ck_assert_uint_le(fp_cpus_recent("", fp_cpus_affinity()), fp_cpus_affinity());
 }
 END_TEST
 
@@ -325,6 +340,7 @@ int main(void)
 	TCase *tc = test_case(suite, "quota");
 
 	tcase_add_checked_fixture(tc, tree_begin, tree_end);
+	tcase_add_checked_fixture(tc, clock_begin, clock_end);
 	tcase_add_test(tc, nothing_is_there);
 	tcase_add_test(tc, what_was_found_serves_for_a_second);
 	tcase_add_test(tc, v2_own_group);

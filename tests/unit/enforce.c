@@ -297,6 +297,34 @@ START_TEST(stopped_before_a_task)
 }
 END_TEST
 
+/* The same above an item without limits, that waits for the task: it has lost its worker. */
+START_TEST(stopped_above_an_item)
+{
+	struct fp_death death = { .id = 0, .pid = PID, .outcome = FORKPOOL_ITEM_TIMED_OUT };
+	struct fp_attempts attempts = { 0 };
+	struct hand hand = { .at = { 0 } };
+	struct fp_taken t = { 0 };
+	uint32_t room = 1;
+	struct line host;
+
+	publish(0, 0);
+	fp_store_rlx(&worker()->base.pos, 3);
+	line_open(&host, &s.b, LANE);
+	hand_open(&hand, &s.b, 0);
+	hand.r.claimer.frame = fp_nest_push(s.b.seg, 0, 1, &room);
+	submit_limited(&host, 10 * MS, _i ? 1005 * MS : 0);
+	ck_assert(hand_take(&hand, &host, &t));
+	stopped_until_killed(_i);
+	death.limit = s.charge.passed;
+	death.frame = s.charge.frame;
+	ck_assert_int_eq(fp_recover_dead(&s.b.crew, &attempts, &death), FP_RECOVERED_ITEM);
+	ck_assert_int_eq(fp_task_state(fp_load_rlx(&t.task->word)), FP_TASK_READY);
+	ck_assert_int_eq(s.status[3].outcome, FORKPOOL_ITEM_CRASHED);
+	line_close(&host);
+	free(attempts.list);
+}
+END_TEST
+
 /* Nothing is lost by them. */
 START_TEST(stopped_without_limits_or_claim)
 {
@@ -407,6 +435,7 @@ int main(void)
 	tcase_add_test(tc, wild_limits_do_no_harm);
 	tcase_add_loop_test(tc, stopped_between_items, 0, 2);
 	tcase_add_loop_test(tc, stopped_before_a_task, 0, 2);
+	tcase_add_loop_test(tc, stopped_above_an_item, 0, 2);
 	tcase_add_test(tc, stopped_without_limits_or_claim);
 	tcase_add_test(tc, looks_are_as_far_apart_as_they_may);
 	tc = test_case(suite, "kill");

@@ -413,7 +413,7 @@ START_TEST(whatever_lies_there)
 	pages = fp_load_rlx(&ctl->task_pages);
 	for (step = 0; step < 400; step++) {
 		const struct fp_death death = { (uint32_t)bare_random(&seed, WORKERS), PID,
-						1 + (int)bare_random(&seed, 5), SIGNAL, 0 };
+						1 + (int)bare_random(&seed, 5), SIGNAL, 0, 0 };
 		struct fp_worker *w = fp_segment_worker(b.seg, death.id);
 		struct fp_task *t = fp_segment_task(b.seg, FP_PAGE_SLOTS + (uint32_t)bare_random(&seed, 128));
 

@@ -62,7 +62,7 @@ START_TEST(errno_is_left_alone)
 	ck_assert_int_eq(fp_sys.allocate(-1, 0, 1), -EBADF);
 	ck_assert_int_eq(fp_sys.punch(-1, 0, 1), -EBADF);
 	ck_assert_int_eq(fp_sys.recv(-1, &byte, 1), -EBADF);
-	ck_assert_int_eq(fp_sys.send(-1, "", 1), -EBADF);
+	ck_assert_int_eq(fp_sys.send(-1, "", 1, true), -EBADF);
 	ck_assert_int_eq(fp_sys.tmpfile("/nowhere/at/all"), -ENOENT);
 	ck_assert_int_eq(fp_sys.kill(getpid(), 12345), -EINVAL);
 	ck_assert_int_eq(fp_sys.unmap((void *)1, FP_PAGE), -EINVAL);
@@ -199,14 +199,14 @@ START_TEST(sockets_keep_messages_apart)
 	ready = (struct pollfd){ .fd = fds[1], .events = POLLIN };
 	ck_assert_int_eq(fp_sys.poll(&ready, 1, 0), 0);
 	ck_assert_int_eq(fp_sys.poll(&ready, 1, fp_deadline(5 * MS)), 0);
-	ck_assert_int_eq(fp_sys.send(fds[0], "abc", 3), 3);
-	ck_assert_int_eq(fp_sys.send(fds[0], "de", 2), 2);
+	ck_assert_int_eq(fp_sys.send(fds[0], "abc", 3, true), 3);
+	ck_assert_int_eq(fp_sys.send(fds[0], "de", 2, false), 2);
 	ck_assert_int_eq(fp_sys.poll(&ready, 1, FP_FOREVER), 1);
 	ck_assert_int_eq(fp_sys.recv(fds[1], buf, sizeof(buf)), 3);
 	ck_assert_int_eq(fp_sys.recv(fds[1], buf, sizeof(buf)), 2);
 	fp_sys.close(fds[0]);
 	ck_assert_int_eq(fp_sys.recv(fds[1], buf, sizeof(buf)), 0);
-	ck_assert_int_eq(fp_sys.send(fds[1], "x", 1), -EPIPE);
+	ck_assert_int_eq(fp_sys.send(fds[1], "x", 1, true), -EPIPE);
 	fp_sys.close(fds[1]);
 }
 END_TEST
