@@ -101,3 +101,15 @@ static const struct path paths[] = {
 	{ "give a slab back", FN(fp_slab_retire_on), FN(fp_claim_finish), FIRST, true, 2,
 	  .count = 4, .chunk = 1, .heap = true },
 };
+
+/* Stopped for good, with limits. */
+static const struct path hangs_paths[] = {
+	{ "run with limits", FN(fp_run_chunk), 0, FIRST, true, 2, .count = 12, .chunk = 3,
+	  .timeout = SHORT },
+	{ "run a range with limits and retries", FN(fp_run_chunk), 0, FIRST, true, 2, .count = 64,
+	  .chunk = 16, .flags = FP_JOB_RANGE, .retries = 3, .timeout = SHORT },
+	{ "claim with limits", FN(fp_claim), FN(fp_run_chunk), FIRST, true, 2, .count = 12,
+	  .chunk = 3, .timeout = SHORT },
+	{ "finish with limits", FN(fp_claim_finish), 0, FIRST, true, 2, .count = 12,
+	  .chunk = 3, .timeout = SHORT },
+};
