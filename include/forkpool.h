@@ -230,7 +230,8 @@ struct forkpool_opts {
  * -EINVAL  ret is NULL; an unknown mode, pin, backing or huge_pages; too many
  *          workers; spin below -1; a negative grace; keep_fds NULL with a count;
  *          opts->sz is smaller than that of any version
- * -ENOTSUP max_items_per_worker, without worker processes
+ * -ENOTSUP max_items_per_worker, without worker processes; or the kernel's pages are
+ *          not of 4 KiB
  * -EBADF   one of keep_fds is not open
  * -E2BIG   opts->sz is larger than this library knows, with non-zero bytes there
  * -ENOMEM, -ENOSPC, -EMFILE, -EAGAIN ...  no memory, room, descriptors, processes

@@ -7,6 +7,11 @@
  * checked against the label beside it; there are no fences (ThreadSanitizer
  * does not know them): where two sides must each see the other, both use the
  * sequentially consistent forms.
+ *
+ * Both, also behind a swap: on x86 that is a fence, on aarch64 it need not be, and a
+ * relaxed load that follows may be done before the swap is seen by others, as may a
+ * relaxed store.  What may be relaxed is what comes after a load that is not, or after
+ * a fence of sync/fence.h.
  */
 #ifndef FP_BASE_ATOMIC_H
 #define FP_BASE_ATOMIC_H

@@ -575,9 +575,13 @@ void fp_pool_forget(struct forkpool *pool)
 
 int fp_pool_create(struct forkpool **ret, const struct fp_pool_config *config)
 {
-	struct forkpool *pool = aligned_alloc(FP_LINE, fp_round_up(sizeof(*pool), FP_LINE));
+	struct forkpool *pool;
 	int err;
 
+	/* The segment is laid out in pages of one size; kernels for aarch64 may have larger ones. */
+	if (fp_sys.page_size() != FP_PAGE)
+		return -ENOTSUP;
+	pool = aligned_alloc(FP_LINE, fp_round_up(sizeof(*pool), FP_LINE));
 	if (!pool)
 		return -ENOMEM;
 	memset(pool, 0, sizeof(*pool));

@@ -73,6 +73,11 @@ _Static_assert(sizeof(long) == 8 && sizeof(off_t) == 8 && sizeof(time_t) == 8,
 
 /* ---- Memory --------------------------------------------------------------- */
 
+static size_t sys_page_size(void)
+{
+	return (size_t)sysconf(_SC_PAGESIZE);
+}
+
 static int sys_map(void **ret, void *hint, size_t len, int prot, int flags,
 		   int fd, off_t off)
 {
@@ -549,6 +554,7 @@ static int sys_symbol(void **ret, void *library, const char *name)
 /* ---- The table ------------------------------------------------------------ */
 
 #define REAL_CALLS {					\
+	.page_size = sys_page_size,			\
 	.map = sys_map,					\
 	.unmap = sys_unmap,				\
 	.advise = sys_advise,				\

@@ -43,6 +43,7 @@ struct fp_wait {
 
 struct fp_sys {
 	/* Memory. */
+	size_t (*page_size)(void);
 	int (*map)(void **ret, void *hint, size_t len, int prot, int flags, int fd, off_t off);
 	int (*unmap)(void *addr, size_t len);
 	int (*advise)(void *addr, size_t len, int advice);

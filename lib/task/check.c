@@ -86,7 +86,8 @@ static bool run_sound(const struct view *v, uint32_t id, uint32_t k, fp_a64 *at,
 	if (owner >= v->seg->geo.workers)
 		return WRONG(v, "region %u word %u: no worker %u", id, k, owner);
 	for (d = fp_segment_depth(v->seg, owner); d-- > 0;) {
-		intent = fp_load_rlx(&fp_segment_frame(v->seg, owner, d)->intent);
+		/* CHECK-I1: before the second look at the word; pairs with CLAIM-C1. */
+		intent = fp_load_acq(&fp_segment_frame(v->seg, owner, d)->intent);
 		if (intent == fp_intent(fp_word_gen(w), v->slot.index, id, k))
 			return true;
 	}
@@ -108,10 +109,11 @@ static bool split_sound(const struct view *v, uint32_t id, uint32_t k, fp_a64 *a
 
 	if (sub <= geo->tops || sub >= geo->ids)
 		return WRONG(v, "region %u word %u: no sub-region %u", id, k, sub);
-	name = fp_load_rlx(&reg->name);
-	extent = fp_load_rlx(&reg->extent);
-	low = fp_load_rlx(&reg->low);
-	bit = fp_load_rlx(&v->slot.job->used[sub / 64]) >> (sub % 64) & 1;
+	/* CHECK-S1: these four before the second look at the word; pairs with CLAIM-P3, CLAIM-P5 and CLAIM-P6. */
+	name = fp_load_acq(&reg->name);
+	extent = fp_load_acq(&reg->extent);
+	low = fp_load_acq(&reg->low);
+	bit = fp_load_acq(&v->slot.job->used[sub / 64]) >> (sub % 64) & 1;
 	end = fp_load_rlx(&v->slot.regions[id].low) + fp_word_end(w);
 	/* CHECK-W2: the entry was read while the word named it; pairs with CLAIM-P4. */
 	if (fp_load_sc(at) != w)
@@ -324,7 +326,8 @@ static bool runner_sound(const struct fp_segment *seg, uint32_t number, uint64_t
 	if (who >= seg->geo.workers)
 		return wrong(text, size, "task %u: no worker %u", number, who);
 	for (d = fp_segment_depth(seg, who); d-- > 0;)
-		if (fp_load_rlx(&fp_segment_frame(seg, who, d)->intent) ==
+		/* CHECK-I2: as CHECK-I1; pairs with TASK-C1. */
+		if (fp_load_acq(&fp_segment_frame(seg, who, d)->intent) ==
 		    fp_intent_of_task(fp_task_gen(w), number))
 			return true;
 	/* CHECK-T1: after the intents, as CHECK-W1; pairs with TASK-C1. */

@@ -16,6 +16,8 @@
  * I2 The bit is set before the state is looked at; the loop stores ARMED before
  *    it takes the bits (DUE-S1 with DUE-A1).  So either the loop takes the bit,
  *    or the finisher finds ARMED and writes.
+ *    The same holds for how many words of bits there are, where pages are new: the
+ *    loop asks after ARMED (DUE-T6).
  * I3 The loop reads the eventfd before it stores ARMED: what was written for that
  *    comes after the read, and so stays to be read.
  * I4 A finisher that dies, or stops, after DONE and before its write is made up
@@ -102,7 +104,8 @@ uint64_t fp_due_take(struct fp_ctl *ctl)
 
 static uint32_t words_of_pages(const struct fp_ctl *ctl)
 {
-	return (uint32_t)fp_min(fp_load_rlx(&ctl->task_pages) / 64 + 1, FP_TASK_PAGES / 64);
+	/* DUE-T6: after ARMED, as the bits: a page that is new since has a word of its own; pairs with TASK-P2. */
+	return (uint32_t)fp_min(fp_load_sc(&ctl->task_pages) / 64 + 1, FP_TASK_PAGES / 64);
 }
 
 bool fp_due_any(struct fp_ctl *ctl)
@@ -149,7 +152,8 @@ void fp_due_tasks(const struct fp_segment *seg, void (*visit)(void *ctx, uint32_
 	uint64_t pages;
 
 	for (i = 0; i < words; i++) {
-		if (!fp_load_rlx(&seg->ctl->due_pages[i]))
+		/* DUE-T7: as DUE-T1; pairs with DUE-B2. */
+		if (!fp_load_sc(&seg->ctl->due_pages[i]))
 			continue;
 		/* DUE-T5: as DUE-T1; pairs with DUE-B2. */
 		pages = fp_swap_sc(&seg->ctl->due_pages[i], 0);

@@ -52,7 +52,7 @@ static void raise_pages(struct fp_ctl *ctl, uint32_t to)
 {
 	uint32_t was = fp_load_rlx(&ctl->task_pages);
 
-	/* TASK-P2: only grows; pairs with TASK-P2. */
+	/* TASK-P2: only grows; before a page is used; pairs with itself and DUE-T6. */
 	while (was < to && !fp_cas_sc(&ctl->task_pages, &was, to))
 		;
 }

@@ -179,7 +179,8 @@ static uint64_t parent_of_task(const struct fp_segment *seg, const struct fp_ele
 static uint64_t parent_of_job(const struct fp_segment *seg, const struct fp_elem *e)
 {
 	struct fp_job *job = fp_segment_slot(seg, e->at).job;
-	uint64_t parent = fp_load_rlx(&job->parent);
+	/* NEST-U3: before the look whose it is; pairs with JOB-P1. */
+	uint64_t parent = fp_load_acq(&job->parent);
 
 	/* NEST-U1: the parent is that job's, if it is still there; pairs with JOB-P1. */
 	return FP_JOB_GEN(fp_load_acq(&job->word)) == e->gen && e->at >= FP_SLOTS ? parent : 0;

@@ -13,8 +13,9 @@
  * I2 The DONE store is no locked instruction.  The next swap, or the exchange in
  *    fp_take_tell(), comes between it and the look at `asks`; who asks sets his bit
  *    by a locked instruction and looks at the word after it.  So one of the two sees
- *    the other.  (A store, a locked instruction, a load: x86 keeps the load behind;
- *    on aarch64 a store-release and a load-acquire stay in order as they are.)
+ *    the other.  (A store, a locked instruction, a load: x86 keeps the load behind.
+ *    aarch64 has no such instruction, a swap there is no fence; but the store is a
+ *    release and the load sequentially consistent, and these two stay in order.)
  * I3 A cursor passes a slot when its turn is that of the cursor's page, and waits
  *    there otherwise.  It has not passed a READY slot but by claiming it or seeing it
  *    claimed.  Lapped, or when the epoch changed, it looks at all slots by their words.
@@ -204,7 +205,8 @@ static bool was_shown(const struct fp_segment *seg, const struct fp_cursor *at, 
  */
 static bool comes_later(const struct fp_segment *seg, const struct fp_cursor *at, struct fp_task *t)
 {
-	uint32_t turn = fp_load_rlx(&t->turn);
+	/* TASK-T6: before the page's visit; pairs with TASK-T1 and TASK-T3. */
+	uint32_t turn = fp_load_acq(&t->turn);
 
 	if (at->page == at->until && turn == at->visit)
 		return true;

@@ -10,9 +10,11 @@
  * completes the job, or repeats what the finisher may not have said.  A submitter
  * makes each job known to the host after it was published.  A waiter (WAIT=1) may
  * find job 0 done before the loop does.  The loops ask for the descriptor at any
- * time, sleep until the eventfd is written to, and dispatch.
+ * time, sleep until the eventfd is written to, and dispatch.  With NEW=1 the jobs are
+ * tasks in pages that are new, each with a word of bits of its own, which the loop
+ * looks at from when it has seen that there is such a page.
  *
- * -D: N jobs (1 or 2), L loops, WAIT, CB kills, M mutant.
+ * -D: N jobs (1 or 2), L loops, WAIT, NEW, CB kills, M mutant.
  */
 #ifndef N
 #define N 2
@@ -22,6 +24,9 @@
 #endif
 #ifndef WAIT
 #define WAIT 0
+#endif
+#ifndef NEW
+#define NEW 0
 #endif
 #ifndef CB
 #define CB 0
@@ -39,6 +44,7 @@
 #define BLIND_ASK	7	/* who asks for the descriptor does not look what is due */
 #define LIMIT_EARLY	8	/* the loop counts what it is to call before it has gathered */
 #define CALL_ALL	9	/* it calls what it finds, without a reservation */
+#define PAGES_EARLY	10	/* it asks what pages there are before it arms, as a relaxed load may */
 
 #define OFF	0
 #define ARMED	1
@@ -49,6 +55,14 @@ byte called[N];
 byte due, state, queue, pushed, taken;
 bool ev, asked;
 byte dead, cb = CB;
+#if NEW
+byte pages;
+#define SEE_PAGES	atomic { seen = pages };
+#define IN_SIGHT	(due & seen)
+#else
+#define SEE_PAGES
+#define IN_SIGHT	due
+#endif
 
 #define BIT(j)	(1 << (j))
 #define KILL	atomic { mortal && cb > 0 -> cb--; dead = dead | BIT(j); goto died }
@@ -111,6 +125,9 @@ proctype submitter(byte j)
 	byte x;
 	bool mortal;
 
+#if NEW
+	atomic { pages = pages | BIT(j) };
+#endif
 	run finisher(j);
 	atomic { known[j] = 1 };
 #if M != NO_LOOK_BACK
@@ -135,32 +152,44 @@ died:	skip
 
 proctype loop(bool first)
 {
-	byte j, x, bits, limit;
+	byte j, x, bits, limit, seen;
 	bool mortal, g;
 
 	if
 	:: first ->
+#if M == PAGES_EARLY
+		SEE_PAGES
+#endif
 		atomic { state = ARMED; asked = 1 };
 #if M != BLIND_ASK
-		atomic { x = (due || pushed != taken) };
+#if M != PAGES_EARLY
+		SEE_PAGES
+#endif
+		atomic { x = (IN_SIGHT || pushed != taken) };
 		if :: x -> RAISE :: else fi
 #endif
 	:: else -> atomic { asked }
 	fi;
-	atomic { x = 0 };
+	atomic { x = 0; seen = 0 };
 
 sleep:
 end:	atomic { ev };
 #if M != READ_LATE
 	atomic { ev = 0 };
 #endif
+#if M == PAGES_EARLY
+	SEE_PAGES
+#endif
 #if M != ARM_LATE
 	atomic { state = ARMED };
+#endif
+#if M != PAGES_EARLY
+	SEE_PAGES
 #endif
 #if M == LIMIT_EARLY
 	atomic { limit = pushed };
 #endif
-	atomic { bits = due; due = 0 };
+	atomic { bits = IN_SIGHT; due = due & ~bits };
 #if M == ARM_LATE
 	atomic { state = ARMED };
 #endif
@@ -189,7 +218,7 @@ end:	atomic { ev };
 	   }
 #endif
 	od;
-	atomic { j = 0; x = 0; bits = 0; limit = 0; g = 0; goto sleep };
+	atomic { j = 0; x = 0; bits = 0; limit = 0; seen = 0; g = 0; goto sleep };
 died:	skip
 }
 

@@ -83,6 +83,18 @@ START_TEST(without_a_keeper)
 }
 END_TEST
 
+static size_t large_pages(void)
+{
+	return 16384;
+}
+
+START_TEST(other_pages)
+{
+	fp_sys.page_size = large_pages;
+	create_fails(-ENOTSUP);
+}
+END_TEST
+
 static int no_fd(void)
 {
 	return -EMFILE;
@@ -339,6 +351,7 @@ int main(void)
 	if (!test_processes())
 		return TEST_SKIP;
 	tcase_add_test(start, without_a_keeper);
+	tcase_add_test(start, other_pages);
 	tcase_add_test(start, no_descriptors_for_events);
 	tcase_add_test(start, end_without_a_keeper);
 	tcase_add_loop_test(start, nursery_that_cannot_start, 0, 2);
