@@ -27,6 +27,7 @@
 #define SUBMITTERS_MAX	4
 #define WARM		4096		/* items, or tasks of each submitter, before it is counted */
 #define GOOD		0.9
+#define BUSY		10000.0		/* ns */
 #define CLAIMS		10000		/* of the map that says what a claim costs */
 
 struct load {
@@ -365,16 +366,18 @@ static const struct load gate_loads[] = {
 	{ "tasks, empty, 1 submitter", 1, 0, 5000, 0 },
 	{ "tasks, 1 us, 1 submitter", 1, 1000, 5000, 0 },
 	{ "tasks, 1 us, 4 submitters", 4, 1000, 8000, 0 },
+	{ "tasks, 10 us, 1 submitter", 1, BUSY, 5000, 0 },
 };
 
 /*
  * What a count per item may be with W workers, when it is C with GATE_FIRST:
  * C * 1.1 + more + each * W.  Where EACH is not 0 the count is known to grow;
  * doc/design/scaling.md says why.
+ * Tasks of BUSY keep all workers at work; of shorter ones there are too few.
  */
 struct gate {
 	const char *name;
-	double map_more, map_each, task_more, task_each;
+	double map_more, map_each, task_more, task_each, busy_more, busy_each;
 };
 
 #define GATE_FIRST	2u
@@ -383,13 +386,22 @@ struct gate {
 enum { GATE_CLAIMS, GATE_FAILED, GATE_LOCKED, GATE_TAKEN, GATE_FETCHED, GATE_CALLS, GATES };
 
 static const struct gate gates[GATES] = {
-	[GATE_CLAIMS] = { "claims", 0.04, 0, 0.01, 0 },
-	[GATE_FAILED] = { "failed compare-and-swaps", 0.03, 0, 0.05, 0.06 },
-	[GATE_LOCKED] = { "locked instructions", 0.08, 0.001, 0.1, 0.06 },
-	[GATE_TAKEN] = { "shared lines written", 0.15, 0.006, 0.2, 0.06 },
-	[GATE_FETCHED] = { "shared lines read", 0.05, 0.1, 1, 1.6 },
-	[GATE_CALLS] = { "system calls", 0.01, 0, 0.05, 0 },
+	[GATE_CLAIMS] = { "claims", 0.04, 0, 0.01, 0, 0.01, 0 },
+	[GATE_FAILED] = { "failed compare-and-swaps", 0.03, 0, 0.05, 0.06, 0.05, 0 },
+	[GATE_LOCKED] = { "locked instructions", 0.08, 0.001, 0.1, 0.06, 0.1, 0 },
+	[GATE_TAKEN] = { "shared lines written", 0.15, 0.006, 0.2, 0.06, 0.2, 0 },
+	[GATE_FETCHED] = { "shared lines read", 0.05, 0.1, 1, 1.6, 2, 0.65 },
+	[GATE_CALLS] = { "system calls", 0.01, 0, 0.05, 0, 0.05, 0 },
 };
+
+static double gate_most(const struct gate *g, const struct load *l, double first, unsigned w)
+{
+	if (!l->submitters)
+		return first * 1.1 + g->map_more + g->map_each * w;
+	if (l->ns < BUSY)
+		return first * 1.1 + g->task_more + g->task_each * w;
+	return first * 1.1 + g->busy_more + g->busy_each * w;
+}
 
 static void gate_values(const struct load *l, const struct result *r, double value[GATES])
 {
@@ -419,8 +431,7 @@ static int gate_load(const struct load *load)
 		show(&l, w, &r);
 		gate_values(&l, &r, value);
 		for (g = 0; g < GATES; g++) {
-			most = first[g] * 1.1 + (l.submitters ? gates[g].task_more + gates[g].task_each * w
-							      : gates[g].map_more + gates[g].map_each * w);
+			most = gate_most(&gates[g], &l, first[g], w);
 			if (value[g] <= most)
 				continue;
 			printf("%s: %s: %.4f for an item with %u workers, %.4f with %u, and at most %.4f allowed\n",

@@ -111,7 +111,7 @@ static uint32_t gap_of(const struct fp_ref *r)
 
 	if (!fp_line_is_mine(r->pool, lane))
 		return 1;
-	behind = (lane->visit - home->visit) * (FP_PAGE_SLOTS - 1) + lane->index - r->index;
+	behind = (lane->visit - home->visit) / FP_VISIT_STEP * (FP_PAGE_SLOTS - 1) + lane->index - r->index;
 	behind = fp_min(behind, lane->used);
 	return fp_max(fp_min(behind / GAP_PART, GAP_MOST), fp_max(fp_min(behind, GAP_FEW), 1));
 }

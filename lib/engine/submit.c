@@ -252,7 +252,7 @@ static inline int put_one(struct fp_line *line, const struct fp_spec *s, const v
 		return 0;
 	}
 	fp_lane_give(at->home, at->index);
-	fp_lane_show(at);
+	fp_lane_show_bare(at);
 	return err;
 }
 

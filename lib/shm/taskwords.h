@@ -15,6 +15,8 @@
 #define FP_TASK_PAGES	65536u	/* of slots, for all submitters together; page 0 is not used */
 #define FP_PAGE_SLOTS	32u	/* places in a page, of which the first is its header */
 #define FP_TASK_ROOM	96u	/* bytes in a slot for arg, in and out */
+#define FP_VISIT_STEP	2u	/* from one visit of a lane's pages to the next */
+#define FP_TURN_BARE	1u	/* in a turn: the submitter put no task there in this visit */
 #define FP_HOST_LANES	256u	/* submitting threads at the same time, times priorities; more share */
 #define FP_PRIOS	3u	/* 0 high, 1 normal, 2 low */
 
@@ -69,7 +71,7 @@ enum fp_task_flags {
  */
 struct fp_task {
 	FP_ALIGNED fp_a64 word;		/* see above */
-	fp_a32 turn;			/* the submitter's visit of this page when it last passed here */
+	fp_a32 turn;			/* the submitter's visit of this page when it last passed here; | FP_TURN_BARE */
 	_Atomic uint8_t asks;		/* enum fp_ask */
 	uint8_t in_at, out_at;		/* bytes from the slot's begin */
 	_Atomic uint8_t flags;		/* enum fp_task_flags */

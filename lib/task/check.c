@@ -342,7 +342,7 @@ static bool too_new(const struct fp_segment *seg, uint32_t page, uint32_t visit,
 	int32_t ahead = (int32_t)(visit - newest);
 	bool crew = fp_load_rlx(fp_segment_owner(seg, page)) > FP_HOST_LANES;
 
-	return ahead > 1 + (crew ? (int32_t)FP_LANE_LONG_AGO : 0);
+	return ahead > (int32_t)(FP_VISIT_STEP | FP_TURN_BARE) + (crew ? (int32_t)FP_LANE_LONG_AGO : 0);
 }
 
 static bool task_sound(const struct fp_segment *seg, uint32_t number, uint32_t newest, char *text,

@@ -15,8 +15,9 @@
  * Invariants.
  * I1 The task word is the truth (taskwords.h); turn, visit, next, at are hints,
  *    which say in which order to look.
- * I2 Visits of pages have consecutive numbers.  A slot's turn becomes the visit
- *    when the submitter passes it, whether it puts a task there or not.
+ * I2 Visits of pages have consecutive even numbers.  A slot's turn becomes the visit
+ *    when the submitter passes it and puts a task there, and that + 1 (FP_TURN_BARE)
+ *    when it puts none there.
  * I3 A page is filled only if no slot in it is READY.  Others are passed over: all
  *    turns, then the visit.  So each READY slot has been passed in the last visit
  *    of its page, and a cursor that follows the visits comes by.  After a few pages
@@ -177,7 +178,7 @@ static bool any_ready(const struct fp_producer *p, const struct fp_home *h)
 
 static void set_turn(const struct fp_producer *p, uint32_t number, uint32_t visit)
 {
-	/* TASK-T1: what lies in the slot can be found; pairs with TASK-T2. */
+	/* TASK-T1: what lies in the slot can be found; pairs with TASK-T2 and TASK-T7. */
 	fp_store_rel(&fp_segment_task(p->seg, number)->turn, visit);
 }
 
@@ -186,7 +187,7 @@ static void enter(struct fp_producer *p, struct fp_home *h)
 {
 	p->home = h;
 	p->index = 0;
-	h->visit = ++p->visit;
+	h->visit = p->visit += FP_VISIT_STEP;
 	/* TASK-V1: cursors may come; after the turns of a page that is passed over; pairs with TASK-V2. */
 	fp_store_rel(&fp_segment_page(p->seg, h->page)->visit, p->visit);
 	/* TASK-A1: the visit before; pairs with TASK-A2. */
@@ -198,7 +199,7 @@ static void pass_over(struct fp_producer *p, struct fp_home *h)
 	uint32_t i;
 
 	for (i = 1; i < FP_PAGE_SLOTS; i++)
-		set_turn(p, h->page * FP_PAGE_SLOTS + i, p->visit + 1);
+		set_turn(p, h->page * FP_PAGE_SLOTS + i, (p->visit + FP_VISIT_STEP) | FP_TURN_BARE);
 	enter(p, h);
 	p->index = FP_PAGE_SLOTS - 1;
 }
@@ -260,7 +261,7 @@ int fp_lane_search(struct fp_producer *p, struct fp_place *ret)
 		left = h ? h->free & ~(((uint32_t)2 << p->index) - 1) : 0;
 		i = left ? (uint32_t)__builtin_ctz(left) : FP_PAGE_SLOTS;
 		while (h && ++p->index < i)
-			set_turn(p, h->page * FP_PAGE_SLOTS + p->index, p->visit);
+			set_turn(p, h->page * FP_PAGE_SLOTS + p->index, p->visit | FP_TURN_BARE);
 		if (left)
 			break;
 		err = next_page(p);

@@ -110,8 +110,16 @@ static inline void fp_lane_show(const struct fp_place *at)
 {
 	/* Unless its page has been passed over since, and so the slot. */
 	if (fp_likely((int32_t)(fp_load_rlx(&at->task->turn) - at->visit) < 0))
-		/* TASK-T3: as TASK-T1; pairs with TASK-T2. */
+		/* TASK-T3: as TASK-T1; pairs with TASK-T2 and TASK-T7. */
 		fp_store_rel(&at->task->turn, at->visit);
+}
+
+/* The same where nothing was put, for those behind it. */
+static inline void fp_lane_show_bare(const struct fp_place *at)
+{
+	if (fp_likely((int32_t)(fp_load_rlx(&at->task->turn) - at->visit) < 0))
+		/* TASK-T6: as TASK-T1; pairs with TASK-T2 and TASK-T7. */
+		fp_store_rel(&at->task->turn, at->visit | FP_TURN_BARE);
 }
 
 /* The place is free again: its task has ended, or was never ready.  By the submitter. */

@@ -17,8 +17,9 @@
  *    aarch64 has no such instruction, a swap there is no fence; but the store is a
  *    release and the load sequentially consistent, and these two stay in order.)
  * I3 A cursor passes a slot when its turn is that of the cursor's page, and waits
- *    there otherwise.  It has not passed a READY slot but by claiming it or seeing it
- *    claimed.  Lapped, or when the epoch changed, it looks at all slots by their words.
+ *    there otherwise.  It has not passed a READY slot but by claiming it, seeing it
+ *    claimed, or seeing a later one claimed in order (I7).  Lapped, or when the epoch
+ *    changed, it looks at all slots by their words.
  * I4 Page numbers from the segment are bounded before use.
  * I5 While it looks at all slots it leaves those alone that the submitter has shown
  *    since, by the visit where that was when the look began: it goes on from there.
@@ -26,9 +27,15 @@
  *    or be begun before those that were submitted first.
  * I6 Nor does it claim what is not shown: it waits there, as it does in order, for
  *    behind it lies what was submitted later.
+ * I7 In a lane of the host tasks are claimed in order, by cursors only.  So where one
+ *    was claimed everything in front of it on its page was, and a cursor may leap there.
+ *    One was where the turn says that it was put there in this visit, and the word that
+ *    it runs, or has run well; what was cancelled, or runs since an earlier visit, says
+ *    nothing.  What is READY again was claimed before, and could be leapt over: the look
+ *    at all that follows (I3) claims it wherever it is.
  *
  * Ordering pairs.  TASK-C1/TASK-R1 (the task), TASK-D1/TASK-E1 (its end), TASK-D2/
- * TASK-W1 (asks), TASK-T2/TASK-T1, TASK-V2/TASK-V1 (hints).
+ * TASK-W1 (asks), TASK-T2/TASK-T1, TASK-V2/TASK-V1 (hints), TASK-T7/TASK-T3.
  *
  * Progress.  A failed swap means that somebody claimed, or cancelled.  The wait for a
  * full page ends by the clock.
@@ -55,6 +62,8 @@
 #define FILL_NS		((int64_t)3000)	/* that a submitter is given to fill a page */
 #define FILL_PAUSES	16u	/* between two looks */
 #define HURRIES_MOST	127u	/* pages without */
+#define LEAP_AFTER	8u	/* slots that others have taken, in a row */
+#define LEAP_LEAST	4u	/* slots that are leapt over at first; twice as many each time */
 
 /* ---- Cursors ---------------------------------------------------------------------------- */
 
@@ -73,6 +82,11 @@ static uint32_t visit_of(const struct fp_segment *seg, uint32_t page)
 {
 	/* TASK-V2: the turns of a page that was passed over; pairs with TASK-V1. */
 	return fp_load_acq(&fp_segment_page(seg, page)->visit);
+}
+
+static bool is_of_host(const struct fp_segment *seg, const struct fp_lane *lane)
+{
+	return lane < fp_segment_lane(seg, FP_HOST_LANES);
 }
 
 /* Newer than where the cursor is? */
@@ -117,7 +131,9 @@ static bool start_over(const struct fp_segment *seg, struct fp_cursor *at, const
 
 static bool is_full(const struct fp_segment *seg, const struct fp_cursor *at)
 {
-	return fp_load_rlx(&fp_segment_task(seg, at->page * FP_PAGE_SLOTS + FP_PAGE_SLOTS - 1)->turn) == at->visit;
+	struct fp_task *last = fp_segment_task(seg, at->page * FP_PAGE_SLOTS + FP_PAGE_SLOTS - 1);
+
+	return fp_load_rlx(&last->turn) - at->visit <= FP_TURN_BARE;
 }
 
 /*
@@ -170,15 +186,15 @@ static bool turn_page(const struct fp_segment *seg, struct fp_cursor *at, const 
 	if (!is_page(seg, next))
 		return false;
 	visit = visit_of(seg, next);
-	if ((int32_t)(visit - at->visit) > 1)
+	if ((int32_t)(visit - at->visit) > (int32_t)FP_VISIT_STEP)
 		return start_over(seg, at, lane);
-	if (visit != at->visit + 1)
+	if (visit != at->visit + FP_VISIT_STEP)
 		return false;
 	at->page = next;
 	at->visit = visit;
 	at->index = 1;
 	/* A worker's lane is for who has nothing else to do. */
-	if (lane < fp_segment_lane(seg, FP_HOST_LANES))
+	if (is_of_host(seg, lane))
 		fall_back(seg, at);
 	return true;
 }
@@ -194,7 +210,7 @@ static bool was_shown(const struct fp_segment *seg, const struct fp_cursor *at, 
 	/* TASK-T2: with the turn what lies there; pairs with TASK-T1 and TASK-T3. */
 	uint32_t turn = fp_load_acq(&t->turn);
 
-	*lapped = (int32_t)(turn - at->visit) > 0 && visit_of(seg, at->page) != at->visit;
+	*lapped = (int32_t)(turn - at->visit) > (int32_t)FP_TURN_BARE && visit_of(seg, at->page) != at->visit;
 	return (int32_t)(turn - at->visit) >= 0 && !*lapped;
 }
 
@@ -208,9 +224,9 @@ static bool comes_later(const struct fp_segment *seg, const struct fp_cursor *at
 	/* TASK-T6: before the page's visit; pairs with TASK-T1 and TASK-T3. */
 	uint32_t turn = fp_load_acq(&t->turn);
 
-	if (at->page == at->until && turn == at->visit)
+	if (at->page == at->until && turn - at->visit <= FP_TURN_BARE)
 		return true;
-	return is_later(at, turn) && is_later(at, visit_of(seg, at->page));
+	return is_later(at, turn & ~FP_TURN_BARE) && is_later(at, visit_of(seg, at->page));
 }
 
 /* READY, but its submitter has not shown it: it is in the middle of a batch. */
@@ -227,16 +243,62 @@ static bool is_hidden(const struct fp_segment *seg, const struct fp_cursor *at, 
 /* What to do about a READY slot. */
 enum choice { CLAIM, PASS, AWAIT, LOOK_AT_ALL };
 
-static enum choice choose(const struct fp_segment *seg, const struct fp_cursor *at, struct fp_task *t)
+static enum choice choose(const struct fp_segment *seg, const struct fp_cursor *at, struct fp_task *t,
+			  uint64_t w)
 {
 	/* In order: of this visit, or put there a lap later, and not shown yet? */
 	if (fp_likely(!at->until))
 		return fp_likely(visit_of(seg, at->page) == at->visit) ? CLAIM : LOOK_AT_ALL;
+	/* Claimed before, and so all in front of it; in order it would be leapt over (I7). */
+	if (fp_task_who(w) == FP_TASK_AGAIN)
+		return CLAIM;
 	if (comes_later(seg, at, t))
 		return PASS;
 	if (!is_hidden(seg, at, t))
 		return CLAIM;
 	return at->page == at->until || is_later(at, visit_of(seg, at->page)) ? PASS : AWAIT;
+}
+
+/* Was it filled in the cursor's visit, and claimed since?  Then so was all in front of it (I7). */
+static bool was_taken(const struct fp_segment *seg, const struct fp_cursor *at, uint32_t index)
+{
+	struct fp_task *t = fp_segment_task(seg, at->page * FP_PAGE_SLOTS + index);
+	uint64_t w;
+
+	/* TASK-T7: with the turn the task that was put there, or a later one; pairs with TASK-T1 and TASK-T3. */
+	if (fp_load_acq(&t->turn) != at->visit)
+		return false;
+	w = fp_load_rlx(&t->word);
+	return fp_task_state(w) == FP_TASK_RUN ||
+	       (fp_task_state(w) == FP_TASK_DONE && fp_task_outcome(w) == FORKPOOL_ITEM_OK);
+}
+
+static bool leap(const struct fp_segment *seg, struct fp_cursor *at, uint32_t index)
+{
+	if (!was_taken(seg, at, index))
+		return false;
+	at->index = index + 1;
+	return true;
+}
+
+/*
+ * Others have taken so many in a row: it is far behind.  By leaps to where the front
+ * is, or a little before; each line in between would be one more that all workers read.
+ */
+static void catch_up(const struct fp_segment *seg, struct fp_cursor *at)
+{
+	uint32_t step = LEAP_LEAST;
+
+	while (at->index < FP_PAGE_SLOTS && leap(seg, at, (uint32_t)fp_min(at->index + step, FP_PAGE_SLOTS - 1)))
+		step *= 2;
+}
+
+/* Passes the slot; lost: how many in a row, in this search. */
+static void pass(const struct fp_segment *seg, struct fp_cursor *at, const struct fp_lane *lane, uint32_t *lost)
+{
+	at->index++;
+	if (!at->until && is_of_host(seg, lane) && ++*lost % LEAP_AFTER == 0)
+		catch_up(seg, at);
 }
 
 /* The next READY slot in the cursor's order; the cursor stays on it. */
@@ -247,6 +309,7 @@ static FP_TRIP bool seek(const struct fp_segment *seg, struct fp_cursor *at, str
 	uint32_t epoch = fp_load_acq(&lane->epoch);
 	enum choice choice;
 	struct fp_task *t;
+	uint32_t lost = 0;
 	uint64_t w;
 	bool lapped;
 
@@ -259,6 +322,9 @@ static FP_TRIP bool seek(const struct fp_segment *seg, struct fp_cursor *at, str
 		if (at->index >= FP_PAGE_SLOTS) {
 			if (!turn_page(seg, at, lane))
 				return false;
+			/* A whole page, if it goes on in order? */
+			if (lost >= LEAP_AFTER && !at->until)
+				leap(seg, at, FP_PAGE_SLOTS - 1);
 			continue;
 		}
 		*number = at->page * FP_PAGE_SLOTS + at->index;
@@ -270,14 +336,15 @@ static FP_TRIP bool seek(const struct fp_segment *seg, struct fp_cursor *at, str
 		}
 		/* TASK-R3: before the page's visit; pairs with TASK-R1. */
 		w = fp_load_acq(&t->word);
-		choice = fp_task_state(w) == FP_TASK_READY ? choose(seg, at, t) : PASS;
+		choice = fp_task_state(w) == FP_TASK_READY ? choose(seg, at, t, w) : PASS;
 		if (fp_likely(choice == CLAIM)) {
 			*word = w;
 			return true;
 		}
 		if (choice == AWAIT || (choice == LOOK_AT_ALL && !start_over(seg, at, lane)))
 			return false;
-		at->index += choice == PASS;
+		if (choice == PASS)
+			pass(seg, at, lane, &lost);
 	}
 }
 

@@ -21,7 +21,10 @@
  * Workers from CURSORS on have no cursor: they claim anything that is READY, or go
  * away for ever; which is more than a cursor can do.
  *
- * -D: W workers, CURSORS, N tasks, NP pages at most, BATCH, CB kills, SB stops, SK
+ * With LEAP all workers have cursors, and these go on behind a slot that was filled
+ * in their visit and claimed, without a look at what lies before it.
+ *
+ * -D: W workers, CURSORS, LEAP, N tasks, NP pages at most, BATCH, CB kills, SB stops, SK
  * kills of the submitter, CAN cancels, RET retries, FINE=1 every load is a step, M
  * mutant, MIDWAY=1 begins with three pages, the submitter at the end of the third and
  * the first task READY in the second.
@@ -59,6 +62,9 @@
 #ifndef CURSORS
 #define CURSORS 1
 #endif
+#ifndef LEAP
+#define LEAP 0
+#endif
 #ifndef MIDWAY
 #define MIDWAY 0
 #endif
@@ -87,6 +93,10 @@
 #define HIDDEN_PASSED	16	/* ... or goes on behind it */
 #define REFILLED	18	/* a cursor in order claims what was put there a lap later, and not shown */
 #define NO_MARK		17	/* what is READY again looks like what was not shown */
+#define LEAP_CANCELLED	19	/* a cursor leaps behind what was cancelled */
+#define LEAP_BARE	20	/* ... behind what was claimed in an earlier visit, and passed in this one */
+#define AGAIN_LATER	22	/* what is READY again is left for when the cursor goes on in order */
+#define LEAP_OLD	21	/* ... behind what was claimed before its visit */
 
 #define PS	2			/* slots in a page */
 #define SLOT(p, i)	((p) * PS + (i) - 1)
@@ -96,7 +106,7 @@
 #define READY	1
 #define RUN	2
 #define DONE	3
-/* word {gen, state:2, who:2}, who of what is READY: 1 = again; intent {gen, slot:4} + 1 */
+/* word {gen, state:2, who:2}, who of what is READY: 1 = again; of what is DONE: 3 = not by its worker; intent {gen, slot:4} + 1 */
 #define WD(g, s, o)	(((g) << 4) | ((s) << 2) | (o))
 #define GEN(w)	((w) >> 4)
 #define ST(w)	(((w) >> 2) & 3)
@@ -106,8 +116,11 @@
 #define BIT(x)	(1 << (x))
 #define IS(set, x)	(((set) >> (x)) & 1)
 
+#define NOT_RUN	3
+
 /* The segment. */
 byte word[NSLOT], turn[NSLOT];
+bool bare[NSLOT];			/* in the turn: nothing was put there */
 bool can[NSLOT];			/* CANCEL among the asks */
 byte att[NSLOT];
 byte visit[NP], next[NP], at, epoch;
@@ -156,6 +169,10 @@ bool subdead;
 #define HIDDEN_LATER	(until == page + 1 || visit[page] > now || M == HIDDEN_PASSED)
 #define STUCK	(index <= PS && HIDDEN(HERE) && !IN_ORDER(HERE) && !HIDDEN_LATER)
 
+/* Filled in this visit, and claimed: two loads. */
+#define FILLED_NOW(s)	((turn[s] == now || M == LEAP_OLD) && (!bare[s] || M == LEAP_BARE))
+#define CLAIMED(s)	(ST(word[s]) == RUN || ST(word[s]) == DONE && (WHO(word[s]) != NOT_RUN || M == LEAP_CANCELLED))
+
 /* What is begun for the first time is the oldest of all that nobody has begun. */
 #define NOT_BEFORE(s)	assert(overtaken || lives || ST(word[s]) != READY || WHO(word[s]) != 0 || tid[s] >= tid[n])
 #if NP > 2
@@ -180,6 +197,13 @@ seek:	atomic { if :: id >= CURSORS -> goto any :: else fi };
 	/* The look for the next READY slot. */
 	LOADS {
 		S( if :: epoch != seen -> e = epoch; goto all :: else fi );
+#if LEAP
+		S( if
+		   :: !until && index <= PS && FILLED_NOW(SLOT(page, PS)) -> x = 1
+		   :: else -> x = 0
+		   fi );
+		S( if :: x && CLAIMED(SLOT(page, PS)) -> index = PS + 1 :: else fi; x = 0 );
+#endif
 		S( if :: index > PS -> goto leaf :: else fi;
 		   if
 		   :: until && STUCK -> goto wait
@@ -192,7 +216,7 @@ seek:	atomic { if :: id >= CURSORS -> goto any :: else fi };
 		S( if :: ST(w) == READY && !until && visit[page] != now && M != LAPPED_ON && M != REFILLED ->
 			w = 0; n = 0; e = seen; goto all
 		   :: else -> index++ fi;
-		   if :: ST(w) == READY && !(until && (IN_ORDER(n) || HIDDEN(n))) -> goto claim
+		   if :: ST(w) == READY && !(until && (WHO(w) == 0 || M == AGAIN_LATER) && (IN_ORDER(n) || HIDDEN(n))) -> goto claim
 		   :: else -> w = 0; n = 0; goto seek fi )
 	};
 
@@ -313,7 +337,7 @@ pass:	atomic {
 		index++;
 		if :: index >= i -> goto passed :: else fi
 	};
-	T( turn[SLOT(home, index)] = now; goto pass );
+	T( turn[SLOT(home, index)] = now; bare[SLOT(home, index)] = 1; goto pass );
 passed:	atomic {
 		if :: i <= PS -> goto fill :: else -> i = 0; n = 0 fi
 	};
@@ -329,8 +353,8 @@ leave:	atomic {
 	   :: FREE_IN(h) && (!ready || M == NO_PASS) -> ready = 0; goto enter
 	   :: else -> if :: (ready || n >= 2) && taken < NP -> ready = 0; goto link :: else -> ready = 0 fi
 	   fi );
-	T( if :: IS_READY(h, 1) || IS_READY(h, 2) -> overtaken = 1 :: else fi; turn[SLOT(h, 1)] = now + 1 );
-	T( turn[SLOT(h, 2)] = now + 1 );
+	T( if :: IS_READY(h, 1) || IS_READY(h, 2) -> overtaken = 1 :: else fi; turn[SLOT(h, 1)] = now + 1; bare[SLOT(h, 1)] = 1 );
+	T( turn[SLOT(h, 2)] = now + 1; bare[SLOT(h, 2)] = 1 );
 	T( now++; visit[h] = now; home = h; index = PS );
 	T( at = h; h = 0; n++; goto leave );
 
@@ -349,7 +373,7 @@ enter:
 	/* The task: READY; shown when the whole batch is. */
 fill:	T( k = SLOT(home, i); free = free & ~BIT(k); assert(ENDED(word[k])); att[k] = 0; can[k] = 0; i = 0 );
 #if M == EARLY_TURN
-	T( turn[k] = now );
+	T( turn[k] = now; bare[k] = 0 );
 #endif
 	T( tid[k] = sent; sent++; left--; word[k] = WD(GEN(word[k]) + 1, READY, 0);
 	   bslot[put] = k; bturn[put] = now; put++; k = 0;
@@ -357,8 +381,8 @@ fill:	T( k = SLOT(home, i); free = free & ~BIT(k); assert(ENDED(word[k])); att[k
 reveal:	atomic { if :: put == 0 -> goto begin :: else -> put-- fi };
 #if M != EARLY_TURN
 	T( if
-	   :: M == TURN_NEW -> turn[bslot[put]] = visit[bslot[put] / PS]
-	   :: M == TURN_BACK || turn[bslot[put]] < bturn[put] -> turn[bslot[put]] = bturn[put]
+	   :: M == TURN_NEW -> turn[bslot[put]] = visit[bslot[put] / PS]; bare[bslot[put]] = 0
+	   :: M == TURN_BACK || turn[bslot[put]] < bturn[put] -> turn[bslot[put]] = bturn[put]; bare[bslot[put]] = 0
 	   :: else
 	   fi;
 	   bslot[put] = 0; bturn[put] = 0; goto reveal );
@@ -384,8 +408,8 @@ age:	T( visit[n] = now );
 	T( turn[SLOT(n, 2)] = now; n++;
 	   if :: n < pages -> goto age :: else -> n = 0 fi );
 #if M != ADOPT_BLIND
-	T( turn[SLOT(home, 1)] = now + 1 );
-	T( turn[SLOT(home, 2)] = now + 1 );
+	T( turn[SLOT(home, 1)] = now + 1; bare[SLOT(home, 1)] = 1 );
+	T( turn[SLOT(home, 2)] = now + 1; bare[SLOT(home, 2)] = 1 );
 #endif
 	T( now++; visit[home] = now; index = PS );
 	T( at = home );
@@ -424,9 +448,9 @@ buried:	atomic {
 	};
 	if
 	:: pos[v] && (att[n] >= RET || (can[n] && M != ORPHAN_AGAIN)) ->
-		atomic { assert(began[tid[n]] == RET + 1 || can[n]); word[n] = WD(GEN(w), DONE, v); END(n); goto again }
+		atomic { assert(began[tid[n]] == RET + 1 || can[n]); word[n] = WD(GEN(w), DONE, NOT_RUN); END(n); goto again }
 	:: !pos[v] && can[n] && M != ORPHAN_AGAIN ->
-		atomic { word[n] = WD(GEN(w), DONE, v); END(n); goto again }
+		atomic { word[n] = WD(GEN(w), DONE, NOT_RUN); END(n); goto again }
 	:: else
 	fi;
 #if M == EARLY_EPOCH
@@ -445,7 +469,7 @@ again:	atomic {
 children:
 	atomic {
 		w = word[n];
-		if :: ST(w) == READY -> word[n] = WD(GEN(w), DONE, 0); END(n)
+		if :: ST(w) == READY -> word[n] = WD(GEN(w), DONE, NOT_RUN); END(n)
 		   :: ST(w) == RUN -> can[n] = 1
 		   :: else
 		fi;
@@ -476,7 +500,7 @@ end:	do
 	   CANCEL(1)
 	   CANCEL(2)
 	   fi;
-	   atomic { if :: word[k] == w || M == CANCEL_BLIND -> word[k] = WD(GEN(w), DONE, 0); END(k) :: else fi; k = 0; w = 0 }
+	   atomic { if :: word[k] == w || M == CANCEL_BLIND -> word[k] = WD(GEN(w), DONE, NOT_RUN); END(k) :: else fi; k = 0; w = 0 }
 	od
 }
 #endif

@@ -276,8 +276,8 @@ START_TEST(task_pages)
 	expect_seen_half(&s, &first->next, FP_TASK_PAGES);
 	expect_seen_half(&s, &first->next, UINT32_MAX);
 	expect_seen_half(&s, &fp_segment_page(s.b.seg, mine)->next, page);
-	expect_seen_half(&s, &first->visit, visit + 2);
-	expect_seen_half(&s, &s.at[3].task->turn, visit + 2);
+	expect_seen_half(&s, &first->visit, visit + 2 * FP_VISIT_STEP);
+	expect_seen_half(&s, &s.at[3].task->turn, visit + 2 * FP_VISIT_STEP);
 	expect_seen_half(&s, &s.host.p.lane->at, 0);
 	expect_seen_half(&s, &s.host.p.lane->at, mine);
 	expect_seen_half(&s, &s.host.p.lane->epoch, 0);
@@ -301,12 +301,12 @@ START_TEST(lane_half_taken_over)
 	page = fp_segment_page(s.b.seg, s.child.home->page);
 	first = s.child.home->page * FP_PAGE_SLOTS;
 	past = s.crew.p.visit - FP_LANE_LONG_AGO;
-	expect_seen_half(&s, &page->visit, past - 2);
+	expect_seen_half(&s, &page->visit, past - 2 * FP_VISIT_STEP);
 	fp_store_rlx(&page->visit, past);
 	for (i = 1; i < FP_PAGE_SLOTS; i++) {
 		bare_check(&s.b);
 		turn = &fp_segment_task(s.b.seg, first + i)->turn;
-		expect_seen_half(&s, turn, s.crew.p.visit + 2);
+		expect_seen_half(&s, turn, s.crew.p.visit + 2 * FP_VISIT_STEP);
 		fp_store_rlx(turn, past);
 	}
 	bare_check(&s.b);

@@ -79,7 +79,7 @@ START_TEST(a_page_with_what_is_ready_is_not_filled)
 		fp_lane_give(at[i].home, at[i].index);
 	other = line_submit(&l);
 	ck_assert_ptr_ne(other.home, at[0].home);
-	ck_assert_uint_eq(visit_of(&other), visit_of(&at[0]) + 1);
+	ck_assert_uint_eq(visit_of(&other), visit_of(&at[0]) + FP_VISIT_STEP);
 	/* Once it has been claimed they are. */
 	ck_assert_uint_eq(hand_run(&hands[0], &l), at[PLACES - 1].number);
 	for (i = 1; i < PLACES; i++)
@@ -107,10 +107,10 @@ START_TEST(a_full_page_is_passed_over)
 	/* Two were passed over, and a new one came before the third, to be filled later. */
 	ck_assert_uint_eq(l.p.pages, 4);
 	for (i = 0; i < PLACES; i++) {
-		ck_assert_uint_eq(fp_load_rlx(&at[0][i].task->turn), visit_of(&at[0][i]));
-		ck_assert_uint_eq(fp_load_rlx(&at[1][i].task->turn), visit_of(&at[1][i]));
+		ck_assert_uint_eq(fp_load_rlx(&at[0][i].task->turn), visit_of(&at[0][i]) | FP_TURN_BARE);
+		ck_assert_uint_eq(fp_load_rlx(&at[1][i].task->turn), visit_of(&at[1][i]) | FP_TURN_BARE);
 	}
-	ck_assert_uint_eq(visit_of(&at[3][0]), visit_of(&at[1][0]) + 1);
+	ck_assert_uint_eq(visit_of(&at[3][0]), visit_of(&at[1][0]) + FP_VISIT_STEP);
 	ck_assert_uint_gt(visit_of(&at[0][0]), visit_of(&at[2][0]));
 	ck_assert_uint_eq(hand_run(&hands[0], &l), at[3][0].number);
 	ck_assert_uint_eq(hand_run(&hands[1], &l), 0);
@@ -447,7 +447,7 @@ START_TEST(a_visit_that_is_about_to_begin)
 	for (k = 0; k < 10; k++)
 		ck_assert_uint_eq(hand_run(&hands[0], &l), at[k].number);
 	for (i = 0; i < PLACES - 3; i++)
-		fp_store_rlx(&at[i].task->turn, visit_of(&at[0]) + 1);
+		fp_store_rlx(&at[i].task->turn, (visit_of(&at[0]) + FP_VISIT_STEP) | FP_TURN_BARE);
 	for (; k < 20; k++)
 		ck_assert_uint_eq(hand_run(&hands[0], &l), at[k].number);
 	for (; k < PLACES; k++)
