@@ -221,7 +221,7 @@ static bool was_shown(const struct fp_segment *seg, const struct fp_cursor *at, 
  */
 static bool comes_later(const struct fp_segment *seg, const struct fp_cursor *at, struct fp_task *t)
 {
-	/* TASK-T6: before the page's visit; pairs with TASK-T1 and TASK-T3. */
+	/* TASK-T8: before the page's visit; pairs with TASK-T1 and TASK-T3. */
 	uint32_t turn = fp_load_acq(&t->turn);
 
 	if (at->page == at->until && turn - at->visit <= FP_TURN_BARE)
