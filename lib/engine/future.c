@@ -259,10 +259,11 @@ int fp_future_status(const struct fp_ref *r, size_t index, struct forkpool_statu
 }
 
 /*
- * Flags a task that runs; false: it has ended.  A group is cancelled while holders of
- * its members free them, and their places are used for other tasks: those keep no flag.
+ * Flags a task that runs, as one to cancel or to kill; false: it has ended.  A group is
+ * cancelled while holders of its members free them, and a job killed while another thread
+ * frees it; their places are used for other tasks: those keep no flag.
  */
-static bool flag_cancel(const struct fp_ref *r)
+static bool flag(const struct fp_ref *r, enum fp_ask ask)
 {
 	/* TASK-W5: only of this task; pairs with TASK-R1. */
 	uint64_t w = fp_load_acq(&r->task->word);
@@ -271,14 +272,14 @@ static bool flag_cancel(const struct fp_ref *r)
 	if (!goes_on(r, w))
 		return false;
 	/* TASK-W6: as TASK-W1; pairs with TASK-D2. */
-	before = fp_or_sc(&r->task->asks, (uint8_t)FP_ASK_CANCEL);
+	before = fp_or_sc(&r->task->asks, (uint8_t)ask);
 	/* TASK-W7: as TASK-W2; pairs with TASK-D1. */
 	w = fp_load_sc(&r->task->word);
 	if (fp_task_gen(w) == r->gen)
 		return fp_task_state(w) != FP_TASK_DONE;
-	if (!(before & FP_ASK_CANCEL))
+	if (!(before & ask))
 		/* TASK-W8: taken back; pairs with TASK-W6. */
-		fp_and_sc(&r->task->asks, (uint8_t)~FP_ASK_CANCEL);
+		fp_and_sc(&r->task->asks, (uint8_t)~ask);
 	return false;
 }
 
@@ -289,7 +290,7 @@ void fp_future_cancel(const struct fp_ref *r)
 	if (fp_task_cancel(seg, r->number, r->gen, FORKPOOL_ITEM_CANCELLED))
 		return;
 	/* It may have lost its worker, and wait to run again. */
-	if (flag_cancel(r))
+	if (flag(r, FP_ASK_CANCEL))
 		fp_task_cancel(seg, r->number, r->gen, FORKPOOL_ITEM_CANCELLED);
 }
 
@@ -298,7 +299,7 @@ int fp_future_kill(const struct fp_ref *r)
 	if (r->pool->mode != FORKPOOL_PROCESSES)
 		return -ENOTSUP;
 	fp_future_cancel(r);
-	if (!fp_future_ask(r, FP_ASK_KILL))
+	if (!flag(r, FP_ASK_KILL))
 		return 0;
 	if (fp_by_worker(r->pool))
 		fp_worker_kill(fp_self);
