@@ -184,16 +184,6 @@ START_TEST(submission_held_up_anywhere)
 }
 END_TEST
 
-static void held_new(void)
-{
-	held = shared_new(sizeof(*held));
-}
-
-static void held_free(void)
-{
-	shared_free(held, sizeof(*held));
-}
-
 int main(void)
 {
 	Suite *suite = suite_create("callback");

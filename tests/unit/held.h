@@ -37,6 +37,17 @@ struct held {
 
 static struct held *held;
 
+/* A fixture. */
+static void held_new(void)
+{
+	held = shared_new(sizeof(*held));
+}
+
+static void held_free(void)
+{
+	shared_free(held, sizeof(*held));
+}
+
 static void held_step(int sig, siginfo_t *info, void *context)
 {
 	int64_t until;

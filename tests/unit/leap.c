@@ -27,18 +27,25 @@ static void scene_close(void)
 	bare_close(&b);
 }
 
+/* Puts n tasks into a new line; the first is run by one worker, those up to `taken` by another. */
+static void line_of(struct fp_place *at, uint32_t n, uint32_t taken)
+{
+	uint32_t i;
+
+	line_open(&l, &b, LANE);
+	for (i = 0; i < n; i++)
+		at[i] = line_submit(&l);
+	ck_assert_uint_eq(hand_run(&hands[0], &l), at[0].number);
+	for (i = 1; i < taken; i++)
+		ck_assert_uint_eq(hand_run(&hands[1], &l), at[i].number);
+}
+
 /* Behind what was claimed in order all is claimed: it isn't looked at. */
 START_TEST(leaps_to_the_front)
 {
 	struct fp_place at[PLACES];
-	uint32_t i;
 
-	line_open(&l, &b, LANE);
-	for (i = 0; i < PLACES; i++)
-		at[i] = line_submit(&l);
-	ck_assert_uint_eq(hand_run(&hands[0], &l), at[0].number);
-	for (i = 1; i < 20; i++)
-		ck_assert_uint_eq(hand_run(&hands[1], &l), at[i].number);
+	line_of(at, PLACES, 20);
 	/* As no word ever is, to show who reads it. */
 	fp_store_sc(&at[11].task->word, fp_task_word(at[11].gen, FP_TASK_READY, 0, 0));
 	ck_assert_uint_eq(hand_run(&hands[0], &l), at[20].number);
@@ -51,13 +58,8 @@ START_TEST(leaps_over_pages)
 	struct fp_place at[4 * PLACES];
 	uint32_t i;
 
-	line_open(&l, &b, LANE);
-	for (i = 0; i < 4 * PLACES; i++)
-		at[i] = line_submit(&l);
-	ck_assert_uint_eq(hand_run(&hands[0], &l), at[0].number);
-	for (i = 1; i < 3 * PLACES + 5; i++)
-		ck_assert_uint_eq(hand_run(&hands[1], &l), at[i].number);
-	for (; i < 4 * PLACES; i++)
+	line_of(at, 4 * PLACES, 3 * PLACES + 5);
+	for (i = 3 * PLACES + 5; i < 4 * PLACES; i++)
 		ck_assert_uint_eq(hand_run(&hands[i % 2], &l), at[i].number);
 	ck_assert_uint_eq(hand_run(&hands[0], &l), 0);
 }
@@ -69,12 +71,7 @@ START_TEST(what_was_cancelled_says_nothing)
 	struct fp_place at[PLACES];
 	uint32_t i;
 
-	line_open(&l, &b, LANE);
-	for (i = 0; i < PLACES; i++)
-		at[i] = line_submit(&l);
-	ck_assert_uint_eq(hand_run(&hands[0], &l), at[0].number);
-	for (i = 1; i < 9; i++)
-		ck_assert_uint_eq(hand_run(&hands[1], &l), at[i].number);
+	line_of(at, PLACES, 9);
 	for (i = 12; i < PLACES; i++)
 		ck_assert(fp_task_cancel(b.seg, at[i].number, at[i].gen,
 					 i % 2 ? FORKPOOL_ITEM_CANCELLED : FORKPOOL_ITEM_NOT_RUN));
@@ -117,16 +114,11 @@ START_TEST(what_is_ready_again_is_not_leapt_over)
 	struct fp_place at[PLACES];
 	uint32_t i;
 
-	line_open(&l, &b, LANE);
-	for (i = 0; i < PLACES; i++)
-		at[i] = line_submit(&l);
-	ck_assert_uint_eq(hand_run(&hands[0], &l), at[0].number);
-	for (i = 1; i < 20; i++)
-		ck_assert_uint_eq(hand_run(&hands[1], &l), at[i].number);
+	line_of(at, PLACES, 20);
 	fp_store_sc(&at[10].task->word, fp_task_word(at[10].gen, FP_TASK_READY, 0, FP_TASK_AGAIN));
 	fp_add_sc(&l.p.lane->epoch, 1);
 	ck_assert_uint_eq(hand_run(&hands[0], &l), at[10].number);
-	for (; i < PLACES; i++)
+	for (i = 20; i < PLACES; i++)
 		ck_assert_uint_eq(hand_run(&hands[i % WORKERS], &l), at[i].number);
 }
 END_TEST

@@ -268,16 +268,6 @@ START_TEST(cancel_held_up_anywhere)
 }
 END_TEST
 
-static void held_new(void)
-{
-	held = shared_new(sizeof(*held));
-}
-
-static void held_free(void)
-{
-	shared_free(held, sizeof(*held));
-}
-
 int main(void)
 {
 	Suite *suite = suite_create("waits");
