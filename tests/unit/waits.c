@@ -197,7 +197,7 @@ START_TEST(teller_held_up_anywhere)
 }
 END_TEST
 
-/* ---- A cancel ---------------------------------------------------------------------------- */
+/* ---- A cancel, or a kill ------------------------------------------------------------------- */
 
 static void *cancel_group(void *group)
 {
@@ -209,6 +209,16 @@ static void *cancel_group(void *group)
 	return (void *)(intptr_t)err;
 }
 
+static void *kill_job(void *job)
+{
+	int err;
+
+	held_from_here();
+	err = forkpool_job_kill(job);
+	held_until_here();
+	return (void *)(intptr_t)err;
+}
+
 static struct forkpool_job *submit_at_gate(void *unused)
 {
 	(void)unused;
@@ -216,10 +226,10 @@ static struct forkpool_job *submit_at_gate(void *unused)
 }
 
 /*
- * Who cancels a group is held up; meanwhile the member ends, who has the job frees it,
- * and its place is used for a task of nobody's group: that one is not cancelled.
+ * Who cancels a group, or kills a job, is held up; meanwhile the task ends, who has the
+ * job frees it, and its place is used for another one: that keeps no flag of it.
  */
-static bool hold_cancel(unsigned hold_at)
+static bool hold_cancel(unsigned hold_at, bool kill)
 {
 	struct forkpool_group *group = NULL;
 	FORKPOOL_JOB_OPTS(opts, .arg = gate);
@@ -227,6 +237,7 @@ static bool hold_cancel(unsigned hold_at)
 	pthread_t thread;
 	uint32_t place;
 	bool was;
+	int err;
 
 	ck_assert_int_eq(forkpool_group_create(pool, &group), 0);
 	opts.group = group;
@@ -238,15 +249,21 @@ static bool hold_cancel(unsigned hold_at)
 	while (fp_task_state(fp_load_rlx(&fp_segment_task(&pool->crew.seg, place)->word)) != FP_TASK_RUN)
 		sched_yield();
 	held_start(hold_at);
-	ck_assert_int_eq(pthread_create(&thread, NULL, cancel_group, group), 0);
+	ck_assert_int_eq(kill ? pthread_create(&thread, NULL, kill_job, member)
+			      : pthread_create(&thread, NULL, cancel_group, group), 0);
 	was = held_await();
 	atomic_store(&gate->open, 1);
-	end(member);
+	err = forkpool_job_wait(member, HANG);
+	ck_assert(!err || (kill && err == -FORKPOOL_ECANCELED));
+	forkpool_job_free(member);
 	next = submit_at(place, submit_at_gate, NULL);
 	held_go();
 	pthread_join(thread, NULL);
 	sleep_ms(REST_MS);
 	ck_assert_msg(!atomic_load(&gate->saw_cancel), "held at %u: another task was cancelled", hold_at);
+	ck_assert_msg(!next || fp_handle_index(next) != place ||
+		      !(fp_load_rlx(&fp_segment_task(&pool->crew.seg, place)->asks) & FP_ASK_KILL),
+		      "held at %u: another task is to be killed", hold_at);
 	atomic_store(&gate->open, 1);
 	end(next);
 	forkpool_group_free(group);
@@ -259,9 +276,9 @@ START_TEST(cancel_held_up_anywhere)
 	unsigned at, stride;
 
 	places_start();
-	ck_assert(!hold_cancel(0) && !hold_cancel(0));
+	ck_assert(!hold_cancel(0, _i) && !hold_cancel(0, _i));
 	stride = atomic_load(&held->steps) / HOLDS_MOST + 1;
-	for (at = 1; hold_cancel(at); at += stride)
+	for (at = 1; hold_cancel(at, _i); at += stride)
 		;
 	ck_assert_uint_gt(reused, 0);
 	sigaction(SIGTRAP, &before, NULL);
@@ -283,6 +300,6 @@ int main(void)
 	tcase_add_checked_fixture(tc, held_new, held_free);
 	tcase_add_checked_fixture(tc, pool_open, pool_close);
 	tcase_add_test(tc, teller_held_up_anywhere);
-	tcase_add_test(tc, cancel_held_up_anywhere);
+	tcase_add_loop_test(tc, cancel_held_up_anywhere, 0, test_processes() ? 2 : 1);
 	return test_main(suite);
 }
