@@ -99,7 +99,6 @@ START_TEST(held_up_anywhere)
 	atomic_store(&early, 0);
 	atomic_store(&calls, 0);
 	places_start();
-	held = shared_new(sizeof(*held));
 	before = held_handle();
 	/* The first one resolves symbols, the second one counts. */
 	ck_assert(!hold(0) && !hold(0));
@@ -108,7 +107,6 @@ START_TEST(held_up_anywhere)
 	for (at = 1; hold(at); at += stride)
 		;
 	sigaction(SIGTRAP, &before, NULL);
-	shared_free(held, sizeof(*held));
 	ck_assert_uint_gt(reused, 0);
 	ck_assert_int_ge(calls, (int)reused);
 }
@@ -191,6 +189,7 @@ int main(void)
 
 	if (!CAN_STEP || test_inline())
 		return TEST_SKIP;
+	tcase_add_checked_fixture(tc, held_new, held_free);
 	tcase_add_test(tc, held_up_anywhere);
 	tc = test_case(suite, "submission");
 	tcase_set_timeout(tc, 0);

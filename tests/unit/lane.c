@@ -4,30 +4,7 @@
 
 #include <errno.h>
 
-#include "unit/line.h"
-
-#define WORKERS	4u
-#define LANE	3u	/* the host's */
-#define PLACES	(FP_PAGE_SLOTS - 1)
-
-static struct bare b;
-static struct line l;
-static struct hand hands[WORKERS];
-
-static void scene_open(void)
-{
-	uint32_t i;
-
-	bare_open(&b, WORKERS);
-	for (i = 0; i < WORKERS; i++)
-		hand_open(&hands[i], &b, i);
-}
-
-static void scene_close(void)
-{
-	line_close(&l);
-	bare_close(&b);
-}
+#include "unit/hands.h"
 
 static uint32_t state_at(const struct fp_place *at)
 {

@@ -2,30 +2,7 @@
 /* A cursor that is far behind leaps over what others have claimed, and over nothing else. */
 #include "task/take.h"
 
-#include "unit/line.h"
-
-#define WORKERS	4u
-#define LANE	3u	/* the host's */
-#define PLACES	(FP_PAGE_SLOTS - 1)
-
-static struct bare b;
-static struct line l;
-static struct hand hands[WORKERS];
-
-static void scene_open(void)
-{
-	uint32_t i;
-
-	bare_open(&b, WORKERS);
-	for (i = 0; i < WORKERS; i++)
-		hand_open(&hands[i], &b, i);
-}
-
-static void scene_close(void)
-{
-	line_close(&l);
-	bare_close(&b);
-}
+#include "unit/hands.h"
 
 /* Puts n tasks into a new line; the first is run by one worker, those up to `taken` by another. */
 static void line_of(struct fp_place *at, uint32_t n, uint32_t taken)

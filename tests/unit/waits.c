@@ -199,22 +199,18 @@ END_TEST
 
 /* ---- A cancel, or a kill ------------------------------------------------------------------- */
 
-static void *cancel_group(void *group)
+struct blow {
+	struct forkpool_group *group;
+	struct forkpool_job *job;	/* to be killed; NULL: the group is cancelled */
+};
+
+static void *strike(void *arg)
 {
+	const struct blow *blow = arg;
 	int err;
 
 	held_from_here();
-	err = forkpool_group_cancel(group);
-	held_until_here();
-	return (void *)(intptr_t)err;
-}
-
-static void *kill_job(void *job)
-{
-	int err;
-
-	held_from_here();
-	err = forkpool_job_kill(job);
+	err = blow->job ? forkpool_job_kill(blow->job) : forkpool_group_cancel(blow->group);
 	held_until_here();
 	return (void *)(intptr_t)err;
 }
@@ -234,6 +230,7 @@ static bool hold_cancel(unsigned hold_at, bool kill)
 	struct forkpool_group *group = NULL;
 	FORKPOOL_JOB_OPTS(opts, .arg = gate);
 	struct forkpool_job *member = NULL, *next;
+	struct blow blow;
 	pthread_t thread;
 	uint32_t place;
 	bool was;
@@ -248,9 +245,9 @@ static bool hold_cancel(unsigned hold_at, bool kill)
 	/* Once it runs it comes to its end. */
 	while (fp_task_state(fp_load_rlx(&fp_segment_task(&pool->crew.seg, place)->word)) != FP_TASK_RUN)
 		sched_yield();
+	blow = (struct blow){ group, kill ? member : NULL };
 	held_start(hold_at);
-	ck_assert_int_eq(kill ? pthread_create(&thread, NULL, kill_job, member)
-			      : pthread_create(&thread, NULL, cancel_group, group), 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, strike, &blow), 0);
 	was = held_await();
 	atomic_store(&gate->open, 1);
 	err = forkpool_job_wait(member, HANG);
