@@ -126,13 +126,30 @@ static FP_TRIP bool find_in(struct fp_self *self, const struct lanes *l, struct 
 	return false;
 }
 
+/* Goes back to lanes that it has left to others, when there is nothing elsewhere: what is found last is found. */
+static FP_TRIP bool find_in_all(struct fp_self *self, const struct lanes *l, struct fp_taken *ret)
+{
+	struct fp_runner *r = &self->runner;
+	bool any;
+
+	r->left = false;
+	if (find_in(self, l, ret))
+		return true;
+	if (!r->left)
+		return false;
+	r->patient = true;
+	any = find_in(self, l, ret);
+	r->patient = false;
+	return any;
+}
+
 /* What items submitted comes before what is new. */
 static FP_TRIP bool find_task(struct fp_self *self, uint32_t prio, struct fp_taken *ret)
 {
 	const struct fp_segment *seg = &self->crew->seg;
 	const struct lanes crew = lanes_of(seg, prio, true), host = lanes_of(seg, prio, false);
 
-	if (!find_in(self, &crew, ret) && !find_in(self, &host, ret))
+	if (!find_in(self, &crew, ret) && !find_in_all(self, &host, ret))
 		return false;
 	self->asked_at = 0;
 	self->ask_every = 1;

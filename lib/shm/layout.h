@@ -41,7 +41,7 @@
 #include "shm/taskwords.h"
 
 #define FP_MAGIC	0x6c6f6f706b726f66ull	/* "forkpool", little-endian */
-#define FP_LAYOUT	6u			/* raised when anything below changes */
+#define FP_LAYOUT	7u			/* raised when anything below changes */
 
 #define FP_WORKERS_MAX	1024u
 #define FP_MAP_WORDS	(FP_WORKERS_MAX / 64)	/* words of a bitmap of workers */

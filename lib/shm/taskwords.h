@@ -119,6 +119,9 @@ struct fp_lane {
 	fp_a32 wanted;			/* tasks that are to end before a submitter without room is woken; 0 = none sleeps */
 	fp_a32 room;			/* its futex; raised by who wakes it */
 	fp_a32 prio;			/* of a lane of the host: written before its first page */
+
+	/* {visit:32, page:32}: the last page that a worker has gone through in order, in a lane of the host: a hint, by that worker. */
+	FP_ALIGNED fp_a64 front;
 };
 
 /* Lanes of workers come behind those of the host, by priority. */

@@ -28,11 +28,15 @@
  * I6 Nor does it claim what is not shown: it waits there, as it does in order, for
  *    behind it lies what was submitted later.
  * I7 In a lane of the host tasks are claimed in order, by cursors only.  So where one
- *    was claimed everything in front of it on its page was, and a cursor may leap there.
+ *    was claimed everything in front of it was, and a cursor may leap there: on its page,
+ *    or, when it was lapped, to the page that `front` names.
  *    One was where the turn says that it was put there in this visit, and the word that
  *    it runs, or has run well; what was cancelled, or runs since an earlier visit, says
  *    nothing.  What is READY again was claimed before, and could be leapt over: the look
  *    at all that follows (I3) claims it wherever it is.
+ * I8 A lane may be left to others before its end was seen; r->left says so, and who finds
+ *    nothing elsewhere comes back and stays (proc/serve.c).  So nobody sleeps, and no
+ *    lower priority is served, before he has seen that there is no more.
  *
  * Ordering pairs.  TASK-C1/TASK-R1 (the task), TASK-D1/TASK-E1 (its end), TASK-D2/
  * TASK-W1 (asks), TASK-T2/TASK-T1, TASK-V2/TASK-V1 (hints), TASK-T7/TASK-T3.
@@ -64,6 +68,16 @@
 #define HURRIES_MOST	127u	/* pages without */
 #define LEAP_AFTER	8u	/* slots that others have taken, in a row */
 #define LEAP_LEAST	4u	/* slots that are leapt over at first; twice as many each time */
+#define CROWD		16u	/* slots that others have taken, in a row: enough are here without us */
+
+/* One search in one lane. */
+struct search {
+	uint64_t word;		/* what was found: READY ... */
+	uint32_t number;	/* ... and where */
+	uint32_t lost;		/* slots that others have taken, in a row */
+	bool patient;		/* goes on whatever others do */
+	bool left;		/* the lane was left to them */
+};
 
 /* ---- Cursors ---------------------------------------------------------------------------- */
 
@@ -121,12 +135,46 @@ static bool look_at_all(const struct fp_segment *seg, struct fp_cursor *at, cons
 	return go_on_at(seg, at, next_of(seg, page));
 }
 
+/* Was it filled in the cursor's visit, and claimed since?  Then so was all in front of it (I7). */
+static bool was_taken(const struct fp_segment *seg, const struct fp_cursor *at, uint32_t index)
+{
+	struct fp_task *t = fp_segment_task(seg, at->page * FP_PAGE_SLOTS + index);
+	uint64_t w;
+
+	/* TASK-T7: with the turn the task that was put there, or a later one; pairs with TASK-T1 and TASK-T3. */
+	if (fp_load_acq(&t->turn) != at->visit)
+		return false;
+	w = fp_load_rlx(&t->word);
+	return fp_task_state(w) == FP_TASK_RUN ||
+	       (fp_task_state(w) == FP_TASK_DONE && fp_task_outcome(w) == FORKPOOL_ITEM_OK);
+}
+
+/*
+ * A lap behind: to the end of the last page that somebody went through in order.  The
+ * hint lies where all may write; whether it is true says the page's last slot (I7).
+ * Else all would have to be looked at, which takes as long as a lap of the submitter.
+ */
+static bool hop(const struct fp_segment *seg, struct fp_cursor *at, const struct fp_lane *lane)
+{
+	uint64_t front = fp_load_rlx(&lane->front);
+	struct fp_cursor to = *at;
+
+	to.visit = (uint32_t)(front >> 32);
+	to.page = (uint32_t)front;
+	to.index = FP_PAGE_SLOTS;
+	if (!is_of_host(seg, lane) || !is_page(seg, to.page) || !is_later(at, to.visit) ||
+	    !was_taken(seg, &to, FP_PAGE_SLOTS - 1))
+		return false;
+	*at = to;
+	return true;
+}
+
 /* Lapped.  False as well where that cannot be, since the submitter is where it was: once in a search. */
 static bool start_over(const struct fp_segment *seg, struct fp_cursor *at, const struct fp_lane *lane)
 {
 	uint32_t visit = at->visit;
 
-	return look_at_all(seg, at, lane) && at->visit != visit;
+	return hop(seg, at, lane) || (look_at_all(seg, at, lane) && at->visit != visit);
 }
 
 static bool is_full(const struct fp_segment *seg, const struct fp_cursor *at)
@@ -170,9 +218,17 @@ static void fall_back(const struct fp_segment *seg, struct fp_cursor *at)
 		at->hurry = at->hurries = fp_min(at->hurries * 2 + 1, HURRIES_MOST);
 }
 
-/* Behind the last slot: to the next page, if the submitter has been there. */
-static bool turn_page(const struct fp_segment *seg, struct fp_cursor *at, const struct fp_lane *lane)
+/* All on its page was claimed: for those who are further behind. */
+static void say_front(const struct fp_cursor *at, struct fp_lane *lane)
 {
+	if ((int32_t)(at->visit - (uint32_t)(fp_load_rlx(&lane->front) >> 32)) > 0)
+		fp_store_rlx(&lane->front, (uint64_t)at->visit << 32 | at->page);
+}
+
+/* Behind the last slot: to the next page, if the submitter has been there. */
+static bool turn_page(const struct fp_segment *seg, struct fp_cursor *at, struct fp_lane *lane)
+{
+	bool host;
 	uint32_t next = next_of(seg, at->page), visit;
 
 	if (at->until && at->page == at->until) {
@@ -190,11 +246,14 @@ static bool turn_page(const struct fp_segment *seg, struct fp_cursor *at, const 
 		return start_over(seg, at, lane);
 	if (visit != at->visit + FP_VISIT_STEP)
 		return false;
+	host = is_of_host(seg, lane);
+	if (host)
+		say_front(at, lane);
 	at->page = next;
 	at->visit = visit;
 	at->index = 1;
 	/* A worker's lane is for who has nothing else to do. */
-	if (is_of_host(seg, lane))
+	if (host)
 		fall_back(seg, at);
 	return true;
 }
@@ -259,20 +318,6 @@ static enum choice choose(const struct fp_segment *seg, const struct fp_cursor *
 	return at->page == at->until || is_later(at, visit_of(seg, at->page)) ? PASS : AWAIT;
 }
 
-/* Was it filled in the cursor's visit, and claimed since?  Then so was all in front of it (I7). */
-static bool was_taken(const struct fp_segment *seg, const struct fp_cursor *at, uint32_t index)
-{
-	struct fp_task *t = fp_segment_task(seg, at->page * FP_PAGE_SLOTS + index);
-	uint64_t w;
-
-	/* TASK-T7: with the turn the task that was put there, or a later one; pairs with TASK-T1 and TASK-T3. */
-	if (fp_load_acq(&t->turn) != at->visit)
-		return false;
-	w = fp_load_rlx(&t->word);
-	return fp_task_state(w) == FP_TASK_RUN ||
-	       (fp_task_state(w) == FP_TASK_DONE && fp_task_outcome(w) == FORKPOOL_ITEM_OK);
-}
-
 static bool leap(const struct fp_segment *seg, struct fp_cursor *at, uint32_t index)
 {
 	if (!was_taken(seg, at, index))
@@ -293,23 +338,45 @@ static void catch_up(const struct fp_segment *seg, struct fp_cursor *at)
 		step *= 2;
 }
 
-/* Passes the slot; lost: how many in a row, in this search. */
-static void pass(const struct fp_segment *seg, struct fp_cursor *at, const struct fp_lane *lane, uint32_t *lost)
+/*
+ * Is this lane left to those who are there?  Where many look for the next task, each
+ * reads its line as it is written, and the front moves on no slower than they come up:
+ * nobody ever sees that there is no more.  A lane of the host's, that is, and only if
+ * there is another one of its priority.
+ */
+static bool leaves(const struct fp_segment *seg, const struct fp_lane *lane, struct search *s)
+{
+	const fp_a64 *lanes = seg->ctl->host_lanes[fp_load_rlx(&lane->prio) % FP_PRIOS];
+	int n = 0;
+	uint32_t i;
+
+	if (s->patient || !is_of_host(seg, lane))
+		return false;
+	for (i = 0; i < FP_HOST_LANES / 64; i++)
+		n += __builtin_popcountll(fp_load_rlx(&lanes[i]));
+	s->left = n > 1;
+	return s->left;
+}
+
+/* Passes the slot.  False: no further. */
+static bool pass(const struct fp_segment *seg, struct fp_cursor *at, const struct fp_lane *lane, struct search *s)
 {
 	at->index++;
-	if (!at->until && is_of_host(seg, lane) && ++*lost % LEAP_AFTER == 0)
+	if (at->until || !is_of_host(seg, lane))
+		return true;
+	if (++s->lost % LEAP_AFTER == 0)
 		catch_up(seg, at);
+	return s->lost < CROWD || !leaves(seg, lane, s);
 }
 
 /* The next READY slot in the cursor's order; the cursor stays on it. */
 static FP_TRIP bool seek(const struct fp_segment *seg, struct fp_cursor *at, struct fp_lane *lane,
-		 uint32_t *number, uint64_t *word)
+			 struct search *s)
 {
 	/* TASK-N2: with the epoch the ring; pairs with TASK-N1. */
 	uint32_t epoch = fp_load_acq(&lane->epoch);
 	enum choice choice;
 	struct fp_task *t;
-	uint32_t lost = 0;
 	uint64_t w;
 	bool lapped;
 
@@ -323,12 +390,12 @@ static FP_TRIP bool seek(const struct fp_segment *seg, struct fp_cursor *at, str
 			if (!turn_page(seg, at, lane))
 				return false;
 			/* A whole page, if it goes on in order? */
-			if (lost >= LEAP_AFTER && !at->until)
+			if (s->lost >= LEAP_AFTER && !at->until)
 				leap(seg, at, FP_PAGE_SLOTS - 1);
 			continue;
 		}
-		*number = at->page * FP_PAGE_SLOTS + at->index;
-		t = fp_segment_task(seg, *number);
+		s->number = at->page * FP_PAGE_SLOTS + at->index;
+		t = fp_segment_task(seg, s->number);
 		if (fp_likely(!at->until) && !was_shown(seg, at, t, &lapped)) {
 			if (!lapped || !start_over(seg, at, lane))
 				return false;
@@ -338,13 +405,13 @@ static FP_TRIP bool seek(const struct fp_segment *seg, struct fp_cursor *at, str
 		w = fp_load_acq(&t->word);
 		choice = fp_task_state(w) == FP_TASK_READY ? choose(seg, at, t, w) : PASS;
 		if (fp_likely(choice == CLAIM)) {
-			*word = w;
+			s->word = w;
 			return true;
 		}
 		if (choice == AWAIT || (choice == LOOK_AT_ALL && !start_over(seg, at, lane)))
 			return false;
-		if (choice == PASS)
-			pass(seg, at, lane, &lost);
+		if (choice == PASS && !pass(seg, at, lane, s))
+			return false;
 	}
 }
 
@@ -388,23 +455,25 @@ FP_TRIP bool fp_take(struct fp_runner *r, uint32_t number, uint64_t w, struct fp
 FP_TRIP bool fp_take_next(struct fp_runner *r, struct fp_cursor *at, uint32_t lane, struct fp_taken *ret)
 {
 	struct fp_lane *l = fp_segment_lane(r->claimer.seg, lane);
-	uint32_t number;
-	uint64_t w;
+	struct search s = { .patient = r->patient };
 
-	while (seek(r->claimer.seg, at, l, &number, &w)) {
+	while (seek(r->claimer.seg, at, l, &s)) {
 		at->index++;
-		if (fp_take(r, number, w, ret))
+		if (fp_take(r, s.number, s.word, ret)) {
 			return true;
+		}
+		if (leaves(r->claimer.seg, l, &s))
+			break;
 	}
+	r->left |= s.left;
 	return false;
 }
 
 bool fp_take_peek(const struct fp_segment *seg, struct fp_cursor *at, uint32_t lane)
 {
-	uint32_t number;
-	uint64_t w;
+	struct search s = { .patient = true };
 
-	return seek(seg, at, fp_segment_lane(seg, lane), &number, &w);
+	return seek(seg, at, fp_segment_lane(seg, lane), &s);
 }
 
 /* ---- Run ------------------------------------------------------------------------------------ */

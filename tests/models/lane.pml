@@ -22,9 +22,11 @@
  * away for ever; which is more than a cursor can do.
  *
  * With LEAP all workers have cursors, and these go on behind a slot that was filled
- * in their visit and claimed, without a look at what lies before it.
+ * in their visit and claimed, without a look at what lies before it.  With HOP those that
+ * are lapped go on behind the page that another one went through in order, if its last
+ * slot says so; ROGUE times that hint is overwritten with anything.
  *
- * -D: W workers, CURSORS, LEAP, N tasks, NP pages at most, BATCH, CB kills, SB stops, SK
+ * -D: W workers, CURSORS, LEAP, HOP, ROGUE, N tasks, NP pages at most, BATCH, CB kills, SB stops, SK
  * kills of the submitter, CAN cancels, RET retries, FINE=1 every load is a step, M
  * mutant, MIDWAY=1 begins with three pages, the submitter at the end of the third and
  * the first task READY in the second.
@@ -65,6 +67,12 @@
 #ifndef LEAP
 #define LEAP 0
 #endif
+#ifndef HOP
+#define HOP 0
+#endif
+#ifndef ROGUE
+#define ROGUE 0
+#endif
 #ifndef MIDWAY
 #define MIDWAY 0
 #endif
@@ -98,6 +106,9 @@
 #define AGAIN_LATER	22	/* what is READY again is left for when the cursor goes on in order */
 #define LEAP_OLD	21	/* ... behind what was claimed before its visit */
 
+#define HOP_BLIND	23	/* who was lapped goes where the hint says, and looks at no slot */
+#define HOP_OLD		24	/* ... or where its last slot was claimed in some other visit */
+
 #define PS	2			/* slots in a page */
 #define SLOT(p, i)	((p) * PS + (i) - 1)
 #define NSLOT	(NP * PS)
@@ -124,6 +135,7 @@ bool bare[NSLOT];			/* in the turn: nothing was put there */
 bool can[NSLOT];			/* CANCEL among the asks */
 byte att[NSLOT];
 byte visit[NP], next[NP], at, epoch;
+byte front;				/* {visit:5, page:2}: gone through in order */
 byte intent[W];
 bool pos[W];
 
@@ -208,16 +220,30 @@ seek:	atomic { if :: id >= CURSORS -> goto any :: else fi };
 		   if
 		   :: until && STUCK -> goto wait
 		   :: until && !STUCK
-		   :: !until && turn[HERE] > now && visit[page] != now && M != LAPPED_ON -> e = seen; goto all
+		   :: !until && turn[HERE] > now && visit[page] != now && M != LAPPED_ON -> goto lapped
 		   :: !until && turn[HERE] < now -> goto wait
 		   :: else
 		   fi );
 		S( n = HERE; w = word[n] );
 		S( if :: ST(w) == READY && !until && visit[page] != now && M != LAPPED_ON && M != REFILLED ->
-			w = 0; n = 0; e = seen; goto all
+			w = 0; n = 0; goto lapped
 		   :: else -> index++ fi;
 		   if :: ST(w) == READY && !(until && (WHO(w) == 0 || M == AGAIN_LATER) && (IN_ORDER(n) || HIDDEN(n))) -> goto claim
 		   :: else -> w = 0; n = 0; goto seek fi )
+	};
+
+	/* A lap behind. */
+lapped:	LOADS {
+#if HOP
+		S( x = front; if :: x / 4 <= now -> x = 0; e = seen; goto all :: else fi );
+		S( if :: M != HOP_BLIND && M != HOP_OLD && turn[SLOT(x % 4, PS)] != x / 4 || M != HOP_BLIND && M != LEAP_BARE && bare[SLOT(x % 4, PS)] -> x = 0; e = seen; goto all :: else fi );
+		S( if
+		   :: CLAIMED(SLOT(x % 4, PS)) || M == HOP_BLIND -> page = x % 4; now = x / 4; index = PS + 1; x = 0; goto seek
+		   :: else -> x = 0; e = seen
+		   fi )
+#else
+		S( e = seen )
+#endif
 	};
 
 	/* At all slots, from the page behind the submitter's. */
@@ -239,8 +265,11 @@ leaf:	LOADS {
 		   fi );
 		S( if
 		   :: until -> page = x; index = (visit[x] > now && M != VISIT_LATE -> PS + 1 : 1); x = 0; goto seek
-		   :: !until && visit[x] > now + 1 && M != LAPPED_ON -> x = 0; e = seen; goto all
+		   :: !until && visit[x] > now + 1 && M != LAPPED_ON -> x = 0; goto lapped
 		   :: !until && visit[x] == now + 1 || visit[x] > now + 1 && M == LAPPED_ON ->
+#if HOP
+			if :: front / 4 < now -> front = now * 4 + page :: else fi;
+#endif
 			now = visit[x]; page = x; index = 1; x = 0; goto seek
 		   :: else -> x = 0
 		   fi )
@@ -484,6 +513,28 @@ active proctype stopper()
 {
 end:	do
 	:: STOP(0)
+	od
+}
+#endif
+
+#if ROGUE
+#define CAN_BE(n, p)	:: front = (n) * 4 + (p)
+active proctype rogue()
+{
+	byte left = ROGUE;
+
+end:	do
+	:: atomic {
+		left > 0 -> left--;
+		if
+		CAN_BE(1, 0)
+		CAN_BE(2, 0)
+		CAN_BE(2, 1)
+		CAN_BE(3, 0)
+		CAN_BE(3, 1)
+		CAN_BE(4, 1)
+		fi
+	   }
 	od
 }
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A cursor that is far behind leaps over what others have claimed, and over nothing else. */
+/* A cursor that is behind leaps over what others have claimed, and over nothing else; where many are, it leaves. */
 #include "task/take.h"
 
 #include "unit/hands.h"
@@ -100,6 +100,123 @@ START_TEST(what_is_ready_again_is_not_leapt_over)
 }
 END_TEST
 
+/* ---- A lap behind ------------------------------------------------------------------ */
+
+static struct fp_place run_one(struct hand *hand)
+{
+	struct fp_place at = line_submit(&l);
+
+	ck_assert_uint_eq(hand_run(hand, &l), at.number);
+	fp_lane_give(at.home, at.index);
+	return at;
+}
+
+/*
+ * A ring of two pages.  One worker has run the first task and is two laps behind; a slot
+ * of the page that another one has just gone through in order is READY, as it would be
+ * only if its worker had died: who looks at all finds it.  Its number.
+ */
+static uint32_t lap(struct fp_place *next)
+{
+	struct fp_place at[PLACES + 1];
+	uint32_t i, n = 0, past;
+
+	line_of(at, 1, 1);
+	ck_assert_uint_eq(hand_run(&hands[0], &l), 0);	/* from here on in order */
+	for (i = 1; i < PLACES + 1; i++)
+		at[i] = line_submit(&l);
+	for (i = 1; i < PLACES + 1; i++)
+		ck_assert_uint_eq(hand_run(&hands[1], &l), at[i].number);
+	for (i = 0; i < PLACES + 1; i++)
+		fp_lane_give(at[i].home, at[i].index);
+	while (n < 4 * PLACES || at[0].index != 5) {
+		at[0] = run_one(&hands[1]);
+		n++;
+	}
+	past = fp_load_rlx(&fp_segment_page(b.seg, at[0].home->page)->next) * FP_PAGE_SLOTS + 7;
+	fp_store_sc(&fp_segment_task(b.seg, past)->word, fp_task_word(1, FP_TASK_READY, 0, FP_TASK_AGAIN));
+	*next = line_submit(&l);
+	return past;
+}
+
+static fp_a64 *front(void)
+{
+	return &l.p.lane->front;
+}
+
+START_TEST(hops_to_where_others_are)
+{
+	struct fp_place next;
+	uint32_t past = lap(&next);
+
+	ck_assert_uint_eq((uint32_t)fp_load_rlx(front()), past / FP_PAGE_SLOTS);
+	ck_assert_uint_eq(hand_run(&hands[0], &l), next.number);
+	ck_assert_uint_eq(hand_run(&hands[0], &l), 0);
+}
+END_TEST
+
+/* What anybody may have written there. */
+START_TEST(a_wrong_hint_is_found_out)
+{
+	struct fp_place next;
+	uint32_t past = lap(&next);
+	uint64_t was = fp_load_rlx(front());
+	const uint64_t wrong[] = {
+		0, UINT64_MAX, was & ~(uint64_t)UINT32_MAX, was | UINT32_MAX, was + ((uint64_t)FP_VISIT_STEP << 32),
+		was - ((uint64_t)FP_VISIT_STEP << 32), (was & ~(uint64_t)UINT32_MAX) | next.home->page,
+	};
+
+	fp_store_rlx(front(), wrong[_i]);
+	ck_assert_uint_eq(hand_run(&hands[0], &l), past);
+	ck_assert_uint_eq(hand_run(&hands[0], &l), next.number);
+	/* Put right by who goes on. */
+	while (run_one(&hands[0]).index != PLACES)
+		;
+	run_one(&hands[0]);
+	if ((int32_t)(wrong[_i] >> 32) <= (int32_t)(was >> 32))
+		ck_assert(fp_load_rlx(front()) != wrong[_i]);
+}
+END_TEST
+
+/* ---- Crowds -------------------------------------------------------------------------- */
+
+/* To a cursor they are as if others had claimed them, but that it can't leap there. */
+static void cancel_all(const struct fp_place *at, uint32_t n)
+{
+	uint32_t i;
+
+	for (i = 0; i < n; i++)
+		ck_assert(fp_task_cancel(b.seg, at[i].number, at[i].gen, FORKPOOL_ITEM_CANCELLED));
+}
+
+START_TEST(stays_in_the_only_lane)
+{
+	struct fp_place at[PLACES];
+
+	line_of(at, PLACES, 1);
+	cancel_all(at + 1, 24);
+	ck_assert_uint_eq(hand_run(&hands[0], &l), at[25].number);
+	ck_assert(!hands[0].r.left);
+}
+END_TEST
+
+START_TEST(leaves_a_crowd_for_another_lane)
+{
+	static struct line other;
+	struct fp_place at[PLACES];
+
+	line_of(at, PLACES, 1);
+	line_open(&other, &b, LANE + 1);
+	cancel_all(at + 1, 24);
+	ck_assert_uint_eq(hand_run(&hands[0], &l), 0);
+	ck_assert(hands[0].r.left);
+	/* Where it was it goes on, when it has found nothing elsewhere. */
+	hands[0].r.patient = true;
+	ck_assert_uint_eq(hand_run(&hands[0], &l), at[25].number);
+	line_close(&other);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("leap");
@@ -111,5 +228,9 @@ int main(void)
 	tcase_add_test(tc, what_was_cancelled_says_nothing);
 	tcase_add_test(tc, what_was_passed_says_nothing);
 	tcase_add_test(tc, what_is_ready_again_is_not_leapt_over);
+	tcase_add_test(tc, hops_to_where_others_are);
+	tcase_add_loop_test(tc, a_wrong_hint_is_found_out, 0, 7);
+	tcase_add_test(tc, stays_in_the_only_lane);
+	tcase_add_test(tc, leaves_a_crowd_for_another_lane);
 	return test_main(suite);
 }
