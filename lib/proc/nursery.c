@@ -50,6 +50,7 @@
 #include "shm/stats.h"
 #include "sync/idle.h"
 #include "task/due.h"
+#include "task/full.h"
 
 #define MS		((int64_t)1000000)
 #define LATER		(10 * MS)	/* until a recovery that found no room is tried again */

@@ -36,6 +36,7 @@
 
 #include <forkpool.h>
 
+#include "task/full.h"
 #include "task/take.h"
 
 static bool is_number(const struct fp_crew *crew, uint32_t number)

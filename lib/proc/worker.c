@@ -41,6 +41,7 @@
 #include "shm/stats.h"
 #include "sync/fence.h"
 #include "sync/idle.h"
+#include "task/full.h"
 #include "task/limit.h"
 
 #define CROWDED_NS	1500	/* a yield that took longer let somebody else run */

@@ -61,6 +61,7 @@
 #include "shm/stats.h"
 #include "sync/fence.h"
 #include "task/due.h"
+#include "task/full.h"
 #include "task/limit.h"
 
 #define FILL_NS		((int64_t)3000)	/* that a submitter is given to fill a page */
@@ -597,15 +598,6 @@ FP_TRIP void fp_task_told(const struct fp_segment *seg, uint32_t number)
 	}
 }
 
-/* Its submitter, if that is a thread of the host, may have room. */
-void fp_task_room(const struct fp_segment *seg, uint32_t number)
-{
-	uint32_t lane = fp_load_rlx(fp_segment_owner(seg, number / FP_PAGE_SLOTS)) - 1;
-
-	if (lane < FP_HOST_LANES)
-		fp_lane_room(fp_segment_lane(seg, lane), true);
-}
-
 bool fp_task_cancel(const struct fp_segment *seg, uint32_t number, uint32_t gen, int outcome)
 {
 	struct fp_task *t = fp_segment_task(seg, number);
@@ -619,55 +611,4 @@ bool fp_task_cancel(const struct fp_segment *seg, uint32_t number, uint32_t gen,
 	fp_task_told(seg, number);
 	fp_task_room(seg, number);
 	return true;
-}
-
-/* ---- Room ----------------------------------------------------------------------------------------- */
-
-static void wake_submitter(struct fp_lane *lane)
-{
-	/* LANE-R1: before the wake; pairs with LANE-R2. */
-	fp_add_sc(&lane->room, 1);
-	fp_sys.futex_wake(&lane->room, INT_MAX);
-}
-
-FP_TRIP void fp_lane_room(struct fp_lane *lane, bool at_once)
-{
-	/* LANE-W2: after a locked instruction that follows the end of a task; pairs with LANE-W1. */
-	uint32_t wanted = fp_load_sc(&lane->wanted), left;
-
-	while (fp_unlikely(wanted)) {
-		left = at_once ? 0 : wanted - 1;
-		/* LANE-W3: each end counts; nobody wakes for an ask that comes later; pairs with LANE-W1. */
-		if (!fp_cas_sc(&lane->wanted, &wanted, left))
-			continue;
-		if (!left)
-			wake_submitter(lane);
-		return;
-	}
-}
-
-static void each_lane(const struct fp_segment *seg, void (*visit)(struct fp_lane *lane))
-{
-	uint64_t left;
-	uint32_t p, i;
-
-	for (p = 0; p < FP_PRIOS; p++)
-		for (i = 0; i < FP_HOST_LANES / 64; i++)
-			for (left = fp_load_rlx(&seg->ctl->host_lanes[p][i]); left; left &= left - 1)
-				visit(fp_segment_lane(seg, i * 64 + (uint32_t)__builtin_ctzll(left)));
-}
-
-static void room_at_once(struct fp_lane *lane)
-{
-	fp_lane_room(lane, true);
-}
-
-FP_TRIP void fp_lanes_room(const struct fp_segment *seg)
-{
-	each_lane(seg, room_at_once);
-}
-
-void fp_lanes_room_again(const struct fp_segment *seg)
-{
-	each_lane(seg, wake_submitter);
 }

@@ -45,14 +45,4 @@ bool fp_task_cancel(const struct fp_segment *seg, uint32_t number, uint32_t gen,
 /* Tells who waits for a task that has ended, in the place of who should have. */
 void fp_task_told(const struct fp_segment *seg, uint32_t number);
 
-/* After a task of a lane has ended: wakes its submitter if that waits for room and enough have. */
-void fp_lane_room(struct fp_lane *lane, bool at_once);
-
-/* For all lanes that are in use: wakes submitters without room; or (again) whoever may sleep there, after a death or a stop. */
-void fp_lanes_room(const struct fp_segment *seg);
-void fp_lanes_room_again(const struct fp_segment *seg);
-
-/* The same for the lane of a task, by its number, that did not end in a worker's hands. */
-void fp_task_room(const struct fp_segment *seg, uint32_t number);
-
 #endif

@@ -7,6 +7,7 @@
 #include "proc/salvage.h"
 
 #include "task/check.h"
+#include "task/full.h"
 #include "task/nest.h"
 #include "unit/line.h"
 
