@@ -29,7 +29,8 @@
  * -D: W workers, CURSORS, LEAP, HOP, ROGUE, N tasks, NP pages at most, BATCH, CB kills, SB stops, SK
  * kills of the submitter, CAN cancels, RET retries, FINE=1 every load is a step, M
  * mutant, MIDWAY=1 begins with three pages, the submitter at the end of the third and
- * the first task READY in the second.
+ * the first task READY in the second; LATE=1 with two that all have been gone through,
+ * the submitter on the first one again, one cursor with it and one a lap behind.
  */
 #ifndef W
 #define W 2
@@ -75,6 +76,9 @@
 #endif
 #ifndef MIDWAY
 #define MIDWAY 0
+#endif
+#ifndef LATE
+#define LATE 0
 #endif
 #ifndef FINE
 #define FINE 0
@@ -140,7 +144,7 @@ byte intent[W];
 bool pos[W];
 
 /* Ghosts and fates. */
-byte tid[NSLOT], began[N], runs[N], ended[N], sent;
+byte tid[NSLOT], began[N], runs[N], ended[N + LATE], sent;
 bool overtaken, lives;			/* a page with READY slots was passed over; the submitter has died */
 byte dead, gone, fz, cb = CB, sb = SB, sk = SK, cancels = CAN;
 bool subdead;
@@ -204,6 +208,9 @@ proctype worker(byte id)
 {
 	byte seen, page, index, now, until, e, x, w, n;
 
+#if LATE
+	atomic { seen = 1; index = 1; now = (id == 0 -> 3 : 1) };
+#endif
 seek:	atomic { if :: id >= CURSORS -> goto any :: else fi };
 
 	/* The look for the next READY slot. */
@@ -342,6 +349,7 @@ active proctype submitter()
 
 	atomic {
 		epoch > 0 -> free = 65535; pages = P0; taken = P0; now = P0;
+		if :: LATE -> now = 3 :: else fi;
 		if :: MIDWAY -> home = at; index = PS; free = free & ~BIT(SLOT(1, 2)); left-- :: else fi
 	};
 
@@ -571,6 +579,11 @@ init
 		next[1] = 2; visit[0] = 1; visit[1] = 2; visit[2] = 3; at = 2; sent = 1;
 		do :: x < NSLOT -> turn[x] = visit[x / PS]; x++ :: else -> break od; x = 0;
 		word[SLOT(1, 2)] = WD(1, READY, 0);
+#endif
+#if LATE
+		next[0] = 1; visit[0] = 3; visit[1] = 2; front = 2 * 4 + 1;
+		do :: x < 2 * PS -> turn[x] = x / PS + 1; word[x] = WD(1, DONE, 0); tid[x] = N; x++ :: else -> break od; x = 0;
+		ended[N] = 1;
 #endif
 		do :: x < W -> run worker(x); x++ :: else -> break od; x = 0
 	};
