@@ -370,15 +370,19 @@ static const struct load gate_loads[] = {
 	{ "tasks, 10 us, 1 submitter", 1, BUSY, 5000, 0 },
 };
 
+/* Tasks of BUSY keep all workers at work; of shorter ones one submitter has too few. */
+enum { GATE_MAP, GATE_STREAM, GATE_STREAMS, GATE_BUSY, GATE_KINDS };
+
 /*
  * What a count per item may be with W workers, when it is C with GATE_FIRST:
  * C * 1.1 + more + each * W.  Where EACH is not 0, for lines read, the count is known
  * to grow; doc/design/scaling.md says why.
- * Tasks of BUSY keep all workers at work; of shorter ones there are too few.
  */
 struct gate {
 	const char *name;
-	double map_more, map_each, task_more, task_each, busy_more, busy_each;
+	struct {
+		double more, each;
+	} by[GATE_KINDS];
 };
 
 #define GATE_FIRST	2u
@@ -387,21 +391,26 @@ struct gate {
 enum { GATE_CLAIMS, GATE_FAILED, GATE_LOCKED, GATE_TAKEN, GATE_FETCHED, GATE_CALLS, GATES };
 
 static const struct gate gates[GATES] = {
-	[GATE_CLAIMS] = { "claims", 0.04, 0, 0.01, 0, 0.01, 0 },
-	[GATE_FAILED] = { "failed compare-and-swaps", 0.03, 0, 0.15, 0, 0.05, 0 },
-	[GATE_LOCKED] = { "locked instructions", 0.09, 0, 0.25, 0, 0.1, 0 },
-	[GATE_TAKEN] = { "shared lines written", 0.2, 0, 0.5, 0, 0.2, 0 },
-	[GATE_FETCHED] = { "shared lines read", 0.05, 0.1, 1, 1.6, 2, 0.65 },
-	[GATE_CALLS] = { "system calls", 0.01, 0, 0.05, 0, 0.05, 0 },
+	[GATE_CLAIMS] = { "claims", { { 0.04, 0 }, { 0.01, 0 }, { 0.01, 0 }, { 0.01, 0 } } },
+	[GATE_FAILED] = { "failed compare-and-swaps", { { 0.03, 0 }, { 0.15, 0 }, { 0.03, 0 }, { 0.01, 0 } } },
+	[GATE_LOCKED] = { "locked instructions", { { 0.09, 0 }, { 0.25, 0 }, { 0.1, 0 }, { 0.1, 0 } } },
+	[GATE_TAKEN] = { "shared lines written", { { 0.2, 0 }, { 0.2, 0 }, { 0.5, 0 }, { 0.2, 0 } } },
+	[GATE_FETCHED] = { "shared lines read", { { 0.05, 0.1 }, { 1, 1.6 }, { 1, 0.6 }, { 2, 0.75 } } },
+	[GATE_CALLS] = { "system calls", { { 0.01, 0 }, { 0.05, 0 }, { 0.05, 0 }, { 0.05, 0 } } },
 };
+
+static unsigned gate_kind(const struct load *l)
+{
+	if (!l->submitters)
+		return GATE_MAP;
+	return l->ns >= BUSY ? GATE_BUSY : l->submitters > 1 ? GATE_STREAMS : GATE_STREAM;
+}
 
 static double gate_most(const struct gate *g, const struct load *l, double first, unsigned w)
 {
-	if (!l->submitters)
-		return first * 1.1 + g->map_more + g->map_each * w;
-	if (l->ns < BUSY)
-		return first * 1.1 + g->task_more + g->task_each * w;
-	return first * 1.1 + g->busy_more + g->busy_each * w;
+	unsigned kind = gate_kind(l);
+
+	return first * 1.1 + g->by[kind].more + g->by[kind].each * w;
 }
 
 static void gate_values(const struct load *l, const struct result *r, double value[GATES])

@@ -102,6 +102,8 @@ static bool try_lane(struct fp_self *self, uint32_t lane, struct fp_taken *ret)
 {
 	if (!fp_take_next(&self->runner, &self->cursors[lane], lane, ret))
 		return false;
+	if (lane != self->last_lane)
+		self->runner.roams = true;
 	self->last_lane = lane;
 	return true;
 }
@@ -126,21 +128,16 @@ static FP_TRIP bool find_in(struct fp_self *self, const struct lanes *l, struct 
 	return false;
 }
 
-/* Goes back to lanes that it has left to others, when there is nothing elsewhere: what is found last is found. */
+/* Who has left lanes to others, and finds nothing elsewhere, comes back and sees to the end of each. */
 static FP_TRIP bool find_in_all(struct fp_self *self, const struct lanes *l, struct fp_taken *ret)
 {
-	struct fp_runner *r = &self->runner;
-	bool any;
-
-	r->left = false;
+	self->runner.left = false;
 	if (find_in(self, l, ret))
 		return true;
-	if (!r->left)
+	if (!self->runner.left)
 		return false;
-	r->patient = true;
-	any = find_in(self, l, ret);
-	r->patient = false;
-	return any;
+	self->runner.roams = false;
+	return find_in(self, l, ret);
 }
 
 /* What items submitted comes before what is new. */
@@ -213,11 +210,26 @@ static bool find_any(struct fp_self *self, struct fp_found *ret)
 	return false;
 }
 
+/* In a lane that was left to others a slice does not end: it goes on in the next one of that priority. */
+static FP_TRIP bool go_on(struct fp_self *self, struct fp_taken *ret)
+{
+	const struct fp_segment *seg = &self->crew->seg;
+	struct lanes host;
+
+	self->runner.left = false;
+	if (try_lane(self, self->last_lane, ret))
+		return true;
+	if (!self->runner.left)
+		return false;
+	host = lanes_of(seg, fp_load_rlx(&fp_segment_lane(seg, self->last_lane)->prio) % FP_PRIOS, false);
+	return find_in(self, &host, ret);
+}
+
 FP_TRIP bool fp_serve_find(struct fp_self *self, struct fp_found *ret)
 {
 	struct fp_runner *r = &self->runner;
 
-	if (r->untold && stays(self) && try_lane(self, self->last_lane, &ret->task)) {
+	if (r->untold && stays(self) && go_on(self, &ret->task)) {
 		ret->is_task = true;
 		return true;
 	}

@@ -5,7 +5,7 @@
 
 #include "shm/segment.h"
 
-/* The same where somebody wants room: `wanted` is not 0. */
+/* What fp_lane_room() does where somebody wants room: `wanted` is not 0. */
 void fp_lane_room_wanted(struct fp_lane *lane, uint32_t wanted, bool at_once);
 
 /* After a task of a lane has ended: wakes its submitter if that waits for room and enough have; or (at_once) anyway. */

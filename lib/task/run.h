@@ -21,8 +21,8 @@ struct fp_runner {
 	bool flush;		/* stdout is this process's own */
 	bool (*tasks_wait)(void *ctx);	/* for this worker, in its first frame; NULL: not asked */
 	void *ctx;
-	bool patient;		/* leaves no lane to others (task/take.c) */
-	bool left;		/* has left one in this search */
+	bool roams;		/* leaves a lane where many are, since it has found tasks in others (proc/serve.c) */
+	bool left;		/* has left one, in this search */
 	uint64_t ran;		/* items of the chunks before, over this worker's life */
 	uint64_t max_items;	/* once it has run so many it leaves; 0 = never */
 	uint64_t untold;	/* intent of the last task, whose waiters were not told yet (task/take.c); or NONE */

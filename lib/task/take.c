@@ -34,9 +34,9 @@
  *    it runs, or has run well; what was cancelled, or runs since an earlier visit, says
  *    nothing.  What is READY again was claimed before, and could be leapt over: the look
  *    at all that follows (I3) claims it wherever it is.
- * I8 A lane may be left to others before its end was seen; r->left says so, and who finds
- *    nothing elsewhere comes back and stays (proc/serve.c).  So nobody sleeps, and no
- *    lower priority is served, before he has seen that there is no more.
+ * I8 Who roams may leave a lane to others before he has seen its end; r->left says so,
+ *    and who finds nothing elsewhere comes back and stays (proc/serve.c).  So nobody
+ *    sleeps before he has seen that there is no more.
  *
  * Ordering pairs.  TASK-C1/TASK-R1 (the task), TASK-D1/TASK-E1 (its end), TASK-D2/
  * TASK-W1 (asks), TASK-T2/TASK-T1, TASK-V2/TASK-V1 (hints), TASK-T7/TASK-T3.
@@ -69,15 +69,16 @@
 #define HURRIES_MOST	127u	/* pages without */
 #define LEAP_AFTER	8u	/* slots that others have taken, in a row */
 #define LEAP_LEAST	4u	/* slots that are leapt over at first; twice as many each time */
-#define CROWD		16u	/* slots that others have taken, in a row: enough are here without us */
+#define CROWD		8u	/* more, behind which it is left to others */
 
 /* One search in one lane. */
 struct search {
 	uint64_t word;		/* what was found: READY ... */
 	uint32_t number;	/* ... and where */
-	uint32_t lost;		/* slots that others have taken, in a row */
-	bool patient;		/* goes on whatever others do */
-	bool left;		/* the lane was left to them */
+	uint32_t passed;	/* slots */
+	uint32_t crowd;		/* slots that others have taken, since it caught up */
+	bool leaves;		/* where it is crowded */
+	bool left;		/* has done so */
 };
 
 /* ---- Cursors ---------------------------------------------------------------------------- */
@@ -152,7 +153,8 @@ static bool was_taken(const struct fp_segment *seg, const struct fp_cursor *at, 
 
 /*
  * A lap behind: to the end of the last page that somebody went through in order.  The
- * hint lies where all may write; whether it is true says the page's last slot (I7).
+ * hint lies where all may write: it is a page of this lane, a visit as they are, and
+ * later, so that who hops gets on; and whether it is true says the last slot (I7).
  * Else all would have to be looked at, which takes as long as a lap of the submitter.
  */
 static bool hop(const struct fp_segment *seg, struct fp_cursor *at, const struct fp_lane *lane)
@@ -163,8 +165,10 @@ static bool hop(const struct fp_segment *seg, struct fp_cursor *at, const struct
 	to.visit = (uint32_t)(front >> 32);
 	to.page = (uint32_t)front;
 	to.index = FP_PAGE_SLOTS;
-	if (!is_of_host(seg, lane) || !is_page(seg, to.page) || !is_later(at, to.visit) ||
-	    !was_taken(seg, &to, FP_PAGE_SLOTS - 1))
+	if (!is_of_host(seg, lane) || !is_page(seg, to.page) ||
+	    fp_load_rlx(fp_segment_owner(seg, to.page)) != (uint32_t)(lane - fp_segment_lane(seg, 0)) + 1)
+		return false;
+	if (to.visit % FP_VISIT_STEP || !is_later(at, to.visit) || !was_taken(seg, &to, FP_PAGE_SLOTS - 1))
 		return false;
 	*at = to;
 	return true;
@@ -340,34 +344,21 @@ static void catch_up(const struct fp_segment *seg, struct fp_cursor *at)
 }
 
 /*
- * Is this lane left to those who are there?  Where many look for the next task, each
- * reads its line as it is written, and the front moves on no slower than they come up:
- * nobody ever sees that there is no more.  A lane of the host's, that is, and only if
- * there is another one of its priority.
+ * Passes the slot.  False: the lane is left to others.  Where many look for the next
+ * task each reads its line as it is written, and the front moves on no slower than they
+ * come up: nobody ever sees that there is no more, and other lanes have nobody.
  */
-static bool leaves(const struct fp_segment *seg, const struct fp_lane *lane, struct search *s)
-{
-	const fp_a64 *lanes = seg->ctl->host_lanes[fp_load_rlx(&lane->prio) % FP_PRIOS];
-	int n = 0;
-	uint32_t i;
-
-	if (s->patient || !is_of_host(seg, lane))
-		return false;
-	for (i = 0; i < FP_HOST_LANES / 64; i++)
-		n += __builtin_popcountll(fp_load_rlx(&lanes[i]));
-	s->left = n > 1;
-	return s->left;
-}
-
-/* Passes the slot.  False: no further. */
 static bool pass(const struct fp_segment *seg, struct fp_cursor *at, const struct fp_lane *lane, struct search *s)
 {
-	at->index++;
+	uint32_t index = at->index++;
+
 	if (at->until || !is_of_host(seg, lane))
 		return true;
-	if (++s->lost % LEAP_AFTER == 0)
+	if (++s->passed % LEAP_AFTER == 0)
 		catch_up(seg, at);
-	return s->lost < CROWD || !leaves(seg, lane, s);
+	else if (s->passed > LEAP_AFTER && s->leaves && was_taken(seg, at, index))
+		s->left = ++s->crowd == CROWD;
+	return !s->left;
 }
 
 /* The next READY slot in the cursor's order; the cursor stays on it. */
@@ -391,7 +382,7 @@ static FP_TRIP bool seek(const struct fp_segment *seg, struct fp_cursor *at, str
 			if (!turn_page(seg, at, lane))
 				return false;
 			/* A whole page, if it goes on in order? */
-			if (s->lost >= LEAP_AFTER && !at->until)
+			if (s->passed >= LEAP_AFTER && !at->until)
 				leap(seg, at, FP_PAGE_SLOTS - 1);
 			continue;
 		}
@@ -456,14 +447,16 @@ FP_TRIP bool fp_take(struct fp_runner *r, uint32_t number, uint64_t w, struct fp
 FP_TRIP bool fp_take_next(struct fp_runner *r, struct fp_cursor *at, uint32_t lane, struct fp_taken *ret)
 {
 	struct fp_lane *l = fp_segment_lane(r->claimer.seg, lane);
-	struct search s = { .patient = r->patient };
+	struct search s = { .leaves = r->roams };
 
 	while (seek(r->claimer.seg, at, l, &s)) {
 		at->index++;
 		if (fp_take(r, s.number, s.word, ret)) {
 			return true;
 		}
-		if (leaves(r->claimer.seg, l, &s))
+		/* Lost to another one: there will be more of them here. */
+		s.left = s.leaves && is_of_host(r->claimer.seg, l);
+		if (s.left)
 			break;
 	}
 	r->left |= s.left;
@@ -472,7 +465,7 @@ FP_TRIP bool fp_take_next(struct fp_runner *r, struct fp_cursor *at, uint32_t la
 
 bool fp_take_peek(const struct fp_segment *seg, struct fp_cursor *at, uint32_t lane)
 {
-	struct search s = { .patient = true };
+	struct search s = { 0 };
 
 	return seek(seg, at, fp_segment_lane(seg, lane), &s);
 }

@@ -108,47 +108,6 @@ START_TEST(more_threads_than_lanes)
 }
 END_TEST
 
-static void *call_one(void *arg)
-{
-	return forkpool_call(arg, nothing, NULL, 0, NULL, 0, NULL) ? arg : NULL;
-}
-
-/*
- * A worker goes to another lane where it sees many tasks that others have taken, as those
- * that were cancelled may have been; and comes back, also for its last look before it sleeps.
- */
-START_TEST(what_lies_behind_cancelled_ones_is_begun)
-{
-	enum { CANCELLED = 1000 };
-	static struct forkpool_job *jobs[CANCELLED];
-	FORKPOOL_OPTS(opts, .workers = 1, .spin = -1, .queue_depth = CANCELLED + 2);
-	FORKPOOL_JOB_OPTS(gated, .arg = gate, .arg_as_is = 1);
-	struct forkpool_job *last;
-	struct forkpool *p;
-	pthread_t thread;
-	void *failed;
-	int i;
-
-	ck_assert_int_eq(forkpool_create(&p, &opts), 0);
-	/* A lane each. */
-	ck_assert_ptr_null(call_one(p));
-	ck_assert_int_eq(pthread_create(&thread, NULL, call_one, p), 0);
-	pthread_join(thread, &failed);
-	ck_assert_ptr_null(failed);
-	ck_assert_int_eq(forkpool_submit(p, at_gate, NULL, 0, 0, &gated, NULL), 0);
-	for (i = 0; i < CANCELLED; i++)
-		jobs[i] = submit_int(p, square, i);
-	last = submit_int(p, square, 7);
-	for (i = 0; i < CANCELLED; i++) {
-		ck_assert_int_eq(forkpool_job_cancel(jobs[i]), 0);
-		forkpool_job_free(jobs[i]);
-	}
-	atomic_store(&gate->open, 1);
-	expect_int(last, 49);
-	forkpool_destroy(p);
-}
-END_TEST
-
 /* ---- Not to wait, where others do ---------------------------------------------------------- */
 
 struct sharers {
@@ -420,8 +379,6 @@ int main(void)
 	tcase_add_test(tc, threads_come_and_go);
 	tcase_add_test(tc, more_threads_than_lanes);
 	tcase_add_test(tc, others_free);
-	if (!test_inline())
-		tcase_add_test(tc, what_lies_behind_cancelled_ones_is_begun);
 	if (test_processes())
 		tcase_add_test(tc, nobody_waits_for_who_waits);
 	if (!test_inline()) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A cursor that is behind leaps over what others have claimed, and over nothing else; where many are, it leaves. */
+#include "proc/serve.h"
 #include "task/take.h"
 
 #include "unit/hands.h"
@@ -178,41 +179,171 @@ START_TEST(a_wrong_hint_is_found_out)
 }
 END_TEST
 
+static struct fp_task *last_of(uint32_t page)
+{
+	return fp_segment_task(b.seg, page * FP_PAGE_SLOTS + FP_PAGE_SLOTS - 1);
+}
+
+static uint64_t as_if_claimed(uint32_t page, uint32_t visit)
+{
+	struct fp_task *t = last_of(page);
+
+	fp_store_sc(&t->turn, visit);
+	fp_store_sc(&t->word, fp_task_word(1, FP_TASK_DONE, FORKPOOL_ITEM_OK, 1));
+	return (uint64_t)visit << 32 | page;
+}
+
+/* Even where the slot seems to say so: in another lane, passed over in that visit, or no later than where we are. */
+START_TEST(a_hint_may_not_lead_astray)
+{
+	static struct line other;
+	struct fp_place next;
+	uint32_t past = lap(&next), visit = (uint32_t)(fp_load_rlx(front()) >> 32), page = past / FP_PAGE_SLOTS, was;
+	uint64_t wrong;
+
+	line_open(&other, &b, LANE + 1);
+	was = fp_load_rlx(&last_of(other.p.home->page)->turn);
+	wrong = _i == 0 ? as_if_claimed(other.p.home->page, visit)
+	      : _i == 1 ? as_if_claimed(page, visit | FP_TURN_BARE)
+			: as_if_claimed(hands[0].at.page, hands[0].at.visit);
+	fp_store_rlx(front(), wrong);
+	ck_assert_uint_eq(hand_run(&hands[0], &l), past);
+	ck_assert_uint_eq(hand_run(&hands[0], &l), next.number);
+	fp_store_sc(&last_of(other.p.home->page)->turn, was);
+	line_close(&other);
+}
+END_TEST
+
 /* ---- Crowds -------------------------------------------------------------------------- */
 
-/* To a cursor they are as if others had claimed them, but that it can't leap there. */
-static void cancel_all(const struct fp_place *at, uint32_t n)
+/*
+ * All but the first were claimed while we were away, and where a cursor that has passed
+ * so many would leap to there is one that was cancelled, which says nothing; so it sees
+ * each.  24 of them; what follows is READY.
+ */
+static void crowd(struct fp_place *at)
 {
 	uint32_t i;
 
-	for (i = 0; i < n; i++)
+	for (i = 1; i < PLACES; i++)
+		at[i] = line_submit(&l);
+	for (i = 13; i < 25; i += 8)
 		ck_assert(fp_task_cancel(b.seg, at[i].number, at[i].gen, FORKPOOL_ITEM_CANCELLED));
+	for (i = 1; i < 25; i++)
+		if (i % 8 != 5 || i < 13)
+			ck_assert_uint_eq(hand_run(&hands[1], &l), at[i].number);
 }
 
-START_TEST(stays_in_the_only_lane)
+static void crowd_of(struct fp_place *at)
+{
+	line_of(at, 1, 1);
+	ck_assert_uint_eq(hand_run(&hands[0], &l), 0);
+	crowd(at);
+}
+
+START_TEST(stays_in_a_crowd)
 {
 	struct fp_place at[PLACES];
 
-	line_of(at, PLACES, 1);
-	cancel_all(at + 1, 24);
+	crowd_of(at);
 	ck_assert_uint_eq(hand_run(&hands[0], &l), at[25].number);
 	ck_assert(!hands[0].r.left);
 }
 END_TEST
 
-START_TEST(leaves_a_crowd_for_another_lane)
+START_TEST(who_roams_leaves_a_crowd)
 {
-	static struct line other;
 	struct fp_place at[PLACES];
 
-	line_of(at, PLACES, 1);
-	line_open(&other, &b, LANE + 1);
-	cancel_all(at + 1, 24);
+	crowd_of(at);
+	hands[0].r.roams = true;
 	ck_assert_uint_eq(hand_run(&hands[0], &l), 0);
 	ck_assert(hands[0].r.left);
-	/* Where it was it goes on, when it has found nothing elsewhere. */
-	hands[0].r.patient = true;
+	hands[0].r.roams = false;
 	ck_assert_uint_eq(hand_run(&hands[0], &l), at[25].number);
+}
+END_TEST
+
+/* What was cancelled is no crowd. */
+START_TEST(who_roams_stays_where_nobody_is)
+{
+	struct fp_place at[PLACES];
+	uint32_t i;
+
+	line_of(at, PLACES, 1);
+	for (i = 1; i < 25; i++)
+		ck_assert(fp_task_cancel(b.seg, at[i].number, at[i].gen, FORKPOOL_ITEM_CANCELLED));
+	hands[0].r.roams = true;
+	ck_assert_uint_eq(hand_run(&hands[0], &l), at[25].number);
+}
+END_TEST
+
+/* A worker, as it looks for work. */
+static struct fp_crew crew;
+static struct fp_self self;
+
+static uint32_t find(void)
+{
+	struct fp_found found;
+
+	if (!fp_serve_find(&self, &found))
+		return 0;
+	ck_assert(found.is_task);
+	fp_take_run(&self.runner, &found.task);
+	return found.task.number;
+}
+
+static void self_open(void)
+{
+	memset(&self, 0, sizeof(self));
+	crew = (struct fp_crew){ .seg = *b.seg };
+	self.crew = &crew;
+	self.shared = fp_segment_worker(b.seg, 0);
+	self.runner = hands[0].r;
+	self.last_lane = LANE;
+	ck_assert_int_eq(fp_serve_init(&self), 0);
+}
+
+/* Twice: in the slice, and at its end or behind another kind of work. */
+START_TEST(comes_back_from_nowhere)
+{
+	struct fp_place at[PLACES];
+
+	self_open();
+	line_open(&l, &b, LANE);
+	at[0] = line_submit(&l);
+	ck_assert_uint_eq(find(), at[0].number);
+	ck_assert_uint_eq(find(), 0);
+	crowd(at);
+	self.runner.roams = true;
+	if (_i)
+		self.runner.untold = at[0].number;
+	ck_assert_uint_eq(find(), at[25].number);
+	ck_assert(_i || !self.runner.roams);
+	fp_serve_fini(&self);
+}
+END_TEST
+
+START_TEST(goes_where_there_is_more)
+{
+	static struct line other;
+	struct fp_place at[PLACES], next;
+
+	self_open();
+	line_open(&l, &b, LANE);
+	line_open(&other, &b, LANE + 1);
+	at[0] = line_submit(&l);
+	ck_assert_uint_eq(find(), at[0].number);
+	ck_assert_uint_eq(find(), 0);
+	crowd(at);
+	next = line_submit(&other);
+	self.runner.roams = true;
+	ck_assert_uint_eq(find(), next.number);
+	ck_assert(self.runner.roams);
+	ck_assert_uint_eq(find(), at[25].number);
+	ck_assert(self.runner.roams);
+	fp_take_tell(&self.runner);
+	fp_serve_fini(&self);
 	line_close(&other);
 }
 END_TEST
@@ -230,7 +361,11 @@ int main(void)
 	tcase_add_test(tc, what_is_ready_again_is_not_leapt_over);
 	tcase_add_test(tc, hops_to_where_others_are);
 	tcase_add_loop_test(tc, a_wrong_hint_is_found_out, 0, 7);
-	tcase_add_test(tc, stays_in_the_only_lane);
-	tcase_add_test(tc, leaves_a_crowd_for_another_lane);
+	tcase_add_loop_test(tc, a_hint_may_not_lead_astray, 0, 3);
+	tcase_add_test(tc, stays_in_a_crowd);
+	tcase_add_test(tc, who_roams_leaves_a_crowd);
+	tcase_add_test(tc, who_roams_stays_where_nobody_is);
+	tcase_add_loop_test(tc, comes_back_from_nowhere, 0, 2);
+	tcase_add_test(tc, goes_where_there_is_more);
 	return test_main(suite);
 }
