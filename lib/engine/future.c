@@ -371,16 +371,18 @@ void fp_future_free(const struct fp_ref *r)
 
 /* ---- All of them -------------------------------------------------------------------------------- */
 
-/* Calls back for each slot of this process whose task has not ended; true if there is one. */
-static bool each_unfinished(struct forkpool *pool, void *ctx,
+/* Calls back for each slot of this process (or its host threads) whose task has not ended; true if there is one. */
+static bool each_unfinished(struct forkpool *pool, bool of_items, void *ctx,
 			    void (*visit)(struct forkpool *pool, uint32_t number, uint64_t w, void *ctx))
 {
 	uint32_t pages = fp_load_rlx(&pool->lines->desks_used), page, i, number;
+	const struct fp_desk *desk;
 	bool any = false;
 	uint64_t w;
 
 	for (page = 1; page < pages; page++) {
-		if (!fp_desk_of(pool, page))
+		desk = fp_desk_of(pool, page);
+		if (!desk || (!of_items && desk->home.owner->id >= FP_HOST_LANES))
 			continue;
 		for (i = 1; i < FP_PAGE_SLOTS; i++) {
 			number = page * FP_PAGE_SLOTS + i;
@@ -403,7 +405,7 @@ static void cancel_one(struct forkpool *pool, uint32_t number, uint64_t w, void 
 
 void fp_futures_cancel(struct forkpool *pool)
 {
-	each_unfinished(pool, NULL, cancel_one);
+	each_unfinished(pool, true, NULL, cancel_one);
 }
 
 static void note_last(struct forkpool *pool, uint32_t number, uint64_t w, void *ctx)
@@ -420,8 +422,11 @@ bool fp_futures_ask(struct forkpool *pool)
 {
 	struct fp_ref last;
 
-	/* One that ends before it was asked tells nobody, and the next one was not asked. */
-	while (each_unfinished(pool, &last, note_last))
+	/*
+	 * One that ends before it was asked tells nobody, and the next one was not asked.  Not those of
+	 * items, where workers are threads: an item may use the place again before the ask is looked at.
+	 */
+	while (each_unfinished(pool, false, &last, note_last))
 		if (fp_future_ask(&last, FP_ASK_ANY))
 			return true;
 	return false;

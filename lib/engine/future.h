@@ -97,7 +97,7 @@ void fp_future_freed(void *ctx, struct fp_home *home, uint32_t index);
 /* For all tasks of this process that have not ended: cancels what is queued. */
 void fp_futures_cancel(struct forkpool *pool);
 
-/* Asks one of them to raise ctl->done at its end; false: there is none. */
+/* Asks one of them, of those that items did not submit, to raise ctl->done at its end; false: there is none. */
 bool fp_futures_ask(struct forkpool *pool);
 
 /* Of all submitters, items too: tasks that are READY, by priority from the highest. */

@@ -107,6 +107,7 @@ static struct fp_home *desk_new(void *ctx, uint32_t page)
 
 	if (!desk)
 		return NULL;
+	desk->home.owner = &line->lane;
 	/* DESK-U1: only grows; pairs with DESK-U1. */
 	while (was < page + 1 && !fp_cas_sc(&l->desks_used, &was, page + 1))
 		;

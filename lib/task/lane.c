@@ -128,7 +128,6 @@ static struct fp_home *home_make(struct fp_producer *p, uint32_t page)
 
 	if (!h)
 		return NULL;
-	h->owner = p;
 	h->page = page;
 	h->free = FP_ALL_PLACES;
 	return h;

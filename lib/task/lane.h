@@ -35,7 +35,7 @@ struct fp_producer {
 	uint32_t index, visit;
 	uint32_t pages;
 	uint32_t used;			/* at most so many tasks have not ended; counted anew when that is too many */
-	/* Makes and frees homes: by who also finds them by their page. */
+	/* Makes homes, each with its owner: by who also finds them by their page. */
 	struct fp_home *(*home_new)(void *ctx, uint32_t page);
 	void (*freed)(void *ctx, struct fp_home *home, uint32_t index);	/* a task that was given up has ended */
 	void *ctx;

@@ -26,11 +26,14 @@ struct line {
 static inline struct fp_home *line_home(void *ctx, uint32_t page)
 {
 	struct line *l = ctx;
+	struct fp_home *home;
 
 	(void)page;
 	if (l->poor || l->count == LINE_HOMES)
 		return NULL;
-	return l->homes[l->count++] = calloc(1, sizeof(struct fp_home));
+	home = l->homes[l->count++] = calloc(1, sizeof(*home));
+	home->owner = &l->p;
+	return home;
 }
 
 static inline void line_freed(void *ctx, struct fp_home *home, uint32_t index)

@@ -12,6 +12,7 @@
 #define TELL_STEPS	250u	/* from the end of an item to the first sleep behind it */
 #define LEAST_STEPS	300u	/* of a join that has to sleep */
 #define REST_MS		3	/* who has not stepped for so long sleeps */
+#define ROUND		(3 * PLACES)	/* tasks after which a place has come by again */
 
 /* ---- Join ------------------------------------------------------------------------------ */
 
@@ -106,6 +107,125 @@ START_TEST(join_held_up_anywhere)
 	for (at = 1; at < steps; at += steps / HOLDS_MOST + 1)
 		hold_join(at);
 	shared_free(pair, sizeof(*pair));
+	sigaction(SIGTRAP, &before, NULL);
+}
+END_TEST
+
+/* ---- Join, and an item that submits ------------------------------------------------------ */
+
+/* An item and the task that it submits; workers are threads, so all of it is in one process. */
+static struct {
+	struct forkpool *pool;
+	atomic_int begun, open, reused;
+	atomic_uint place;
+} family;
+
+static int child(void *arg, const void *in, void *out)
+{
+	sigset_t trap;
+
+	(void)arg;
+	(void)in;
+	(void)out;
+	atomic_store(&family.begun, 1);
+	while (!atomic_load(&family.open))
+		sched_yield();
+	sigemptyset(&trap);
+	sigaddset(&trap, SIGTRAP);
+	pthread_sigmask(SIG_UNBLOCK, &trap, NULL);
+	held_from_here();
+	return 0;
+}
+
+static int use_place_again(void)
+{
+	struct forkpool_job *job;
+	bool there = false;
+	unsigned i;
+	int err;
+
+	for (i = 0; i < ROUND && !there; i++) {
+		NEED(!forkpool_submit(family.pool, nothing, NULL, 0, 0, NULL, &job));
+		there = fp_handle_index(job) == atomic_load(&family.place);
+		err = forkpool_job_wait(job, HANG);
+		forkpool_job_free(job);
+		NEED(!err);
+	}
+	atomic_fetch_add(&family.reused, there);
+	return 0;
+}
+
+/* Its child has ended, and who ran that is held up before it has told anybody, or (not yet) goes on. */
+static int parent(void *arg, const void *in, void *out)
+{
+	struct forkpool_job *job;
+	int64_t until;
+	int err;
+
+	(void)arg;
+	(void)in;
+	(void)out;
+	NEED(!forkpool_submit(family.pool, child, NULL, 0, 0, NULL, &job));
+	atomic_store(&family.place, fp_handle_index(job));
+	while (!forkpool_job_poll(job))
+		if (atomic_load(&held->held))
+			held_go();
+	for (until = now_ms() + HELD_MS; !atomic_load(&held->held) && now_ms() < until;)
+		sched_yield();
+	forkpool_job_free(job);
+	err = use_place_again();
+	atomic_store(&held->on, 0);
+	held_go();
+	return err;
+}
+
+static bool is_asked(uint32_t place)
+{
+	return fp_load_rlx(&fp_segment_task(&family.pool->crew.seg, place)->asks) & FP_ASK_ANY;
+}
+
+static void *join_briefly(void *unused)
+{
+	(void)unused;
+	return (void *)(intptr_t)forkpool_join(family.pool, HANG / 3);
+}
+
+static void hold_child(unsigned hold_at)
+{
+	FORKPOOL_OPTS(opts, .workers = 2, .mode = FORKPOOL_THREADS);
+	struct forkpool_job *job;
+	pthread_t thread;
+	void *err;
+	int ret;
+
+	atomic_store(&family.begun, 0);
+	atomic_store(&family.open, 0);
+	held_start(hold_at);
+	ck_assert_int_eq(forkpool_create(&family.pool, &opts), 0);
+	ck_assert_int_eq(forkpool_submit(family.pool, parent, NULL, 0, 0, NULL, &job), 0);
+	await_value(&family.begun, 1);
+	ck_assert_int_eq(forkpool_close(family.pool), 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, join_briefly, NULL), 0);
+	while (!is_asked(fp_handle_index(job)) && !is_asked(atomic_load(&family.place)))
+		sched_yield();
+	sleep_ms(REST_MS);
+	atomic_store(&family.open, 1);
+	pthread_join(thread, &err);
+	ck_assert_msg(!err, "held at %u: %s", hold_at, forkpool_strerror((int)(intptr_t)err));
+	ret = forkpool_job_wait(job, HANG);
+	ck_assert_msg(!ret, "held at %u: line %d", hold_at, ret);
+	forkpool_destroy(family.pool);
+}
+
+START_TEST(child_held_up_anywhere)
+{
+	struct sigaction before = held_handle();
+	unsigned at;
+
+	atomic_store(&family.reused, 0);
+	for (at = 1; at < TELL_STEPS; at++)
+		hold_child(at);
+	ck_assert_int_gt(atomic_load(&family.reused), 0);
 	sigaction(SIGTRAP, &before, NULL);
 }
 END_TEST
@@ -292,6 +412,7 @@ int main(void)
 	tcase_set_timeout(tc, 0);
 	tcase_add_checked_fixture(tc, held_new, held_free);
 	tcase_add_test(tc, join_held_up_anywhere);
+	tcase_add_test(tc, child_held_up_anywhere);
 	tc = test_case(suite, "freed");
 	tcase_set_timeout(tc, 0);
 	tcase_add_checked_fixture(tc, held_new, held_free);
