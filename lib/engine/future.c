@@ -48,6 +48,7 @@
 #define GAP_FEW		32u	/* pauses between two of them: as many as tasks behind, ... */
 #define GAP_PART	4u	/* ... and of more of these a part */
 #define GAP_MOST	256u
+#define CANCEL_TRIES	64u
 
 /* ---- Handles -------------------------------------------------------------------------- */
 
@@ -259,39 +260,19 @@ int fp_future_status(const struct fp_ref *r, size_t index, struct forkpool_statu
 }
 
 /*
- * Flags a task that runs, as one to cancel or to kill; false: it has ended.  A group is
- * cancelled while holders of its members free them, and a job killed while another thread
- * frees it; their places are used for other tasks: those keep no flag.
+ * A group is cancelled while holders of its members free them, and a job killed while another
+ * thread frees it; their places are used for other tasks, whose generation is another one.
+ * Each further try is behind a claim or a death in between, if the word is in order.
  */
-static bool flag(const struct fp_ref *r, enum fp_ask ask)
-{
-	/* TASK-W5: only of this task; pairs with TASK-R1. */
-	uint64_t w = fp_load_acq(&r->task->word);
-	uint8_t before;
-
-	if (!goes_on(r, w))
-		return false;
-	/* TASK-W6: as TASK-W1; pairs with TASK-D2. */
-	before = fp_or_sc(&r->task->asks, (uint8_t)ask);
-	/* TASK-W7: as TASK-W2; pairs with TASK-D1. */
-	w = fp_load_sc(&r->task->word);
-	if (fp_task_gen(w) == r->gen)
-		return fp_task_state(w) != FP_TASK_DONE;
-	if (!(before & ask))
-		/* TASK-W8: taken back; pairs with TASK-W6. */
-		fp_and_sc(&r->task->asks, (uint8_t)~ask);
-	return false;
-}
-
 void fp_future_cancel(const struct fp_ref *r)
 {
 	const struct fp_segment *seg = &r->pool->crew.seg;
+	unsigned tries = CANCEL_TRIES;
 
-	if (fp_task_cancel(seg, r->number, r->gen, FORKPOOL_ITEM_CANCELLED))
-		return;
-	/* It may have lost its worker, and wait to run again. */
-	if (flag(r, FP_ASK_CANCEL))
-		fp_task_cancel(seg, r->number, r->gen, FORKPOOL_ITEM_CANCELLED);
+	while (tries-- && goes_on(r, fp_load_rlx(&r->task->word)) &&
+	       !fp_task_cancel(seg, r->number, r->gen, FORKPOOL_ITEM_CANCELLED) &&
+	       !fp_task_flag(seg, r->number, r->gen, FP_TASK_CANCEL))
+		;
 }
 
 int fp_future_kill(const struct fp_ref *r)
@@ -299,7 +280,7 @@ int fp_future_kill(const struct fp_ref *r)
 	if (r->pool->mode != FORKPOOL_PROCESSES)
 		return -ENOTSUP;
 	fp_future_cancel(r);
-	if (!flag(r, FP_ASK_KILL))
+	if (!fp_task_flag(&r->pool->crew.seg, r->number, r->gen, FP_TASK_KILL))
 		return 0;
 	if (fp_by_worker(r->pool))
 		fp_worker_kill(fp_self);

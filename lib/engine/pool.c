@@ -98,7 +98,10 @@ int fp_pool_end_error(struct forkpool *pool)
 								: -FORKPOOL_EBROKEN;
 }
 
-/* Until no task is unfinished, or the pool has ended; one that is not is asked to tell. */
+/*
+ * Until no task that the program has submitted itself is unfinished, or the pool has ended; one that is not is
+ * asked to tell.  What items have left behind workers run before they leave.
+ */
 static int await_tasks(struct forkpool *pool, int64_t deadline)
 {
 	struct fp_ctl *ctl = pool->crew.seg.ctl;

@@ -107,7 +107,7 @@ void fp_brood_kill_wanted(const struct fp_brood *b)
 	struct fp_elem what;
 	uint32_t id;
 
-	/* KILL-K2: with the flag what was asked of the tasks; pairs with KILL-K1 and KILL-K3. */
+	/* KILL-K2: with it the flags of the tasks; pairs with KILL-K1 and KILL-K3. */
 	if (!fp_load_rlx(&ctl->kills) || !fp_swap_sc(&ctl->kills, 0))
 		return;
 	kill_jobs(b);

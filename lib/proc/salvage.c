@@ -19,7 +19,7 @@
  * I1 A slot that was made READY again may lie behind every cursor: the lane's epoch
  *    is raised after the store, so that all workers look at all its slots again.
  * I2 A child of a dead item that another worker runs goes on, with CANCEL in its
- *    asks; if it uses memory that the dead item allocated, the item, and those
+ *    word; if it uses memory that the dead item allocated, the item, and those
  *    below it, are settled after it.  It waits for nothing but what it has submitted
  *    itself, which lies in frames above, so no ring closes.
  * I3 A child of a dead item is never made READY again.  What an item that has ended
@@ -123,8 +123,7 @@ static bool is_child(const struct fp_crew *crew, uint32_t number, uint32_t id)
 
 static bool is_orphan(const struct fp_crew *crew, const struct fp_wreck *w, uint32_t id)
 {
-	return is_child(crew, w->number, id) ||
-	       (fp_load_rlx(&w->task->asks) & FP_ASK_CANCEL);
+	return is_child(crew, w->number, id) || (w->word & FP_TASK_CANCEL);
 }
 
 bool fp_salvage_again(const struct fp_crew *crew, const struct fp_wreck *w,
@@ -141,18 +140,26 @@ bool fp_salvage_again(const struct fp_crew *crew, const struct fp_wreck *w,
 	return ext && fp_load_rlx(&ext->attempts) < ext->retries;
 }
 
-static void run_again(const struct fp_crew *crew, const struct fp_wreck *w)
+/* False: it was flagged meanwhile, as one to cancel. */
+static bool run_again(const struct fp_crew *crew, const struct fp_wreck *w)
 {
-	uint32_t lane = lane_of(crew, w->number);
+	uint64_t word = w->word, ready = fp_task_word(fp_task_gen(word), FP_TASK_READY, 0, FP_TASK_AGAIN);
+	uint32_t lane = lane_of(crew, w->number), attempts;
 	struct fp_task_ext *ext = fp_task_ext(w->task);
 
+	attempts = ext ? fp_load_rlx(&ext->attempts) : 0;
 	if (w->started && ext)
-		fp_store_rlx(&ext->attempts, fp_load_rlx(&ext->attempts) + 1);
-	/* SALV-R2: as TASK-R1; pairs with TASK-C1. */
-	fp_store_sc(&w->task->word, fp_task_word(fp_task_gen(w->word), FP_TASK_READY, 0, FP_TASK_AGAIN));
+		fp_store_rlx(&ext->attempts, attempts + 1);
+	/* SALV-R2: as TASK-R1, and not over a flag; pairs with TASK-C1 and TASK-X2. */
+	if (!fp_cas_sc(&w->task->word, &word, ready)) {
+		if (ext)
+			fp_store_rlx(&ext->attempts, attempts);
+		return false;
+	}
 	if (lane < fp_segment_lanes(&crew->seg))
 		/* SALV-R1: after the word (I1); pairs with TASK-N2. */
 		fp_add_sc(&fp_segment_lane(&crew->seg, lane)->epoch, 1);
+	return true;
 }
 
 static void end(const struct fp_crew *crew, const struct fp_wreck *w, const struct fp_death *death)
@@ -173,12 +180,16 @@ static void end(const struct fp_crew *crew, const struct fp_wreck *w, const stru
 
 void fp_salvage(const struct fp_crew *crew, const struct fp_wreck *w, const struct fp_death *death)
 {
+	struct fp_wreck now = *w;
+
 	if (!w->held)
 		return;
-	if (fp_salvage_again(crew, w, death))
-		run_again(crew, w);
-	else
-		end(crew, w, death);
+	if (fp_salvage_again(crew, w, death)) {
+		if (run_again(crew, w))
+			return;
+		now.word |= FP_TASK_CANCEL;
+	}
+	end(crew, &now, death);
 }
 
 /* ---- Children --------------------------------------------------------------------------- */
@@ -201,8 +212,8 @@ static uint32_t let_go(const struct fp_crew *crew, uint32_t number, uint32_t id)
 	w = fp_load_acq(&t->word);
 	if (fp_task_state(w) != FP_TASK_RUN || fp_task_who(w) == id)
 		return 0;
-	/* SALV-C3: to be seen by forkpool_cancelled(); pairs with TASK-D2. */
-	fp_or_sc(&t->asks, FP_ASK_CANCEL);
+	if (!fp_task_flag(&crew->seg, number, fp_task_gen(w), FP_TASK_CANCEL))
+		return 0;
 	ext = fp_task_ext(t);
 	return ext && (fp_load_rlx(&t->flags) & FP_TASK_FAR) ? fp_load_rlx(&ext->frame) % FP_DEPTH + 1 : 0;
 }

@@ -38,7 +38,7 @@ void fp_spawn_watch(struct fp_spawn *s, uint32_t slot);
  */
 void fp_spawn_kill_job(struct fp_spawn *s, uint32_t slot, uint64_t gen);
 
-/* The same for tasks: one was given FP_ASK_KILL. */
+/* The same for tasks: one was flagged FP_TASK_KILL. */
 void fp_spawn_kill_tasks(struct fp_spawn *s);
 
 /* Waits until all processes of the pool have ended.  0 or -ETIMEDOUT. */

@@ -312,7 +312,7 @@ void fp_worker_watch(const struct fp_self *self, uint32_t slot)
 
 void fp_worker_kill(const struct fp_self *self)
 {
-	/* KILL-K1: after the ask; pairs with KILL-K2. */
+	/* KILL-K1: after the flag; pairs with KILL-K2. */
 	fp_store_sc(&self->crew->seg.ctl->kills, 1);
 	fp_sys.kill(getppid(), SIGCHLD);
 }

@@ -75,7 +75,7 @@ int fp_worker_run(struct fp_self *self, const struct fp_crew *crew, unsigned id,
 /* The job with limits that an item of this worker has published in slot: the nursery is to enforce them. */
 void fp_worker_watch(const struct fp_self *self, uint32_t slot);
 
-/* A task was given FP_ASK_KILL: the nursery is to see to it. */
+/* A task was flagged FP_TASK_KILL: the nursery is to see to it. */
 void fp_worker_kill(const struct fp_self *self);
 
 /* Before the first fork of a worker process: what all of them inherit. */

@@ -41,7 +41,7 @@
 #include "shm/taskwords.h"
 
 #define FP_MAGIC	0x6c6f6f706b726f66ull	/* "forkpool", little-endian */
-#define FP_LAYOUT	7u			/* raised when anything below changes */
+#define FP_LAYOUT	8u			/* raised when anything below changes */
 
 #define FP_WORKERS_MAX	1024u
 #define FP_MAP_WORDS	(FP_WORKERS_MAX / 64)	/* words of a bitmap of workers */
@@ -483,7 +483,7 @@ struct fp_ctl {
 	fp_a32 kinds;			/* enum fp_kind of each priority that there ever was work of; raised by who publishes */
 	fp_a32 task_pages;		/* pages from here on never had an owner; raised by whoever takes one */
 
-	fp_a32 kills;			/* a task was given FP_ASK_KILL, or a job is in `killed`; who wants it sets, the nursery takes */
+	fp_a32 kills;			/* a task was flagged FP_TASK_KILL, or a job is in `killed`; who wants it sets, the nursery takes */
 	fp_a32 limited;			/* there were tasks with limits; set by their submitters, read by the nursery */
 	fp_a64 lookout;			/* when the nursery looks at limits next, unless told; FP_FOREVER, 0 = never; nursery writes */
 

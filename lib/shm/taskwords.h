@@ -20,7 +20,7 @@
 #define FP_HOST_LANES	256u	/* submitting threads at the same time, times priorities; more share */
 #define FP_PRIOS	3u	/* 0 high, 1 normal, 2 low */
 
-/* ---- The task word: {who:22, generation:28, outcome:4, state:4}; its low half is a futex ---- */
+/* ---- The task word: {flags:2, who:22, generation:28, outcome:4, state:4}; its low half is a futex ---- */
 
 enum fp_task_state {
 	FP_TASK_FREE,		/* never used */
@@ -28,6 +28,11 @@ enum fp_task_state {
 	FP_TASK_RUN,		/* who = worker */
 	FP_TASK_DONE,		/* who = the process that ran it; outcome = FORKPOOL_ITEM_... */
 };
+
+/* While it RUNs: set by the host, by the item that submitted it, or by the nursery. */
+#define FP_TASK_CANCEL	((uint64_t)1 << 58)	/* to be seen by forkpool_cancelled(); it does not run again */
+#define FP_TASK_KILL	((uint64_t)1 << 59)	/* beside that; read by the nursery */
+#define FP_TASK_FLAGS	(FP_TASK_CANCEL | FP_TASK_KILL)
 
 #define FP_TASK_AGAIN	1u	/* claimed before: wherever the submitter is, the task was shown */
 
@@ -53,8 +58,6 @@ enum fp_ask {
 	FP_ASK_WAITER = 1,	/* sleeps on the word */
 	FP_ASK_ANY = 2,		/* sleeps on ctl->done */
 	FP_ASK_DUE = 4,		/* a callback is to be run */
-	FP_ASK_CANCEL = 8,	/* to be seen by forkpool_cancelled() */
-	FP_ASK_KILL = 16,	/* set by who has submitted it, read by the nursery */
 };
 
 enum fp_task_flags {

@@ -360,7 +360,7 @@ static bool task_sound(const struct fp_segment *seg, uint32_t number, uint32_t n
 		return w ? wrong(text, size, "task %u: free, but %#llx", number, (unsigned long long)w)
 			 : true;
 	case FP_TASK_READY:
-		return fp_task_who(w) > FP_TASK_AGAIN || fp_task_outcome(w)
+		return fp_task_who(w) > FP_TASK_AGAIN || fp_task_outcome(w) || (w & FP_TASK_FLAGS)
 			       ? wrong(text, size, "task %u: ready, but %#llx", number, (unsigned long long)w)
 			       : true;
 	case FP_TASK_RUN:

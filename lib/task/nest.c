@@ -250,12 +250,20 @@ bool fp_nest_job_descends(const struct fp_segment *seg, uint32_t slot, uint64_t 
 	return descends_from(seg, (struct fp_elem){ false, slot, gen }, id, tag);
 }
 
+/* The very task: the one that submitted what is left behind by it may have ended, and its place be another's. */
+static bool has_flag(const struct fp_segment *seg, const struct fp_elem *e, uint64_t flag)
+{
+	uint64_t w = fp_load_rlx(&fp_segment_task(seg, e->at)->word);
+
+	return fp_task_gen(w) == e->gen && (w & flag);
+}
+
 bool fp_nest_to_kill(const struct fp_segment *seg, struct fp_elem *e)
 {
 	uint32_t most = CHAIN_MOST;
 
 	do
-		if (e->task && fp_load_rlx(&fp_segment_task(seg, e->at)->asks) & FP_ASK_KILL)
+		if (e->task && has_flag(seg, e, FP_TASK_KILL))
 			return true;
 	while (most-- && step_up(seg, e));
 	return false;
@@ -263,9 +271,12 @@ bool fp_nest_to_kill(const struct fp_segment *seg, struct fp_elem *e)
 
 static bool is_cancelled(const struct fp_segment *seg, const struct fp_elem *e)
 {
+	uint64_t w;
+
 	if (e->task)
-		return fp_load_rlx(&fp_segment_task(seg, e->at)->asks) & FP_ASK_CANCEL;
-	return fp_load_rlx(&fp_segment_slot(seg, e->at).job->word) & FP_JOB_CANCEL;
+		return has_flag(seg, e, FP_TASK_CANCEL);
+	w = fp_load_rlx(&fp_segment_slot(seg, e->at).job->word);
+	return FP_JOB_GEN(w) == e->gen && (w & FP_JOB_CANCEL);
 }
 
 static bool any_cancelled(const struct fp_segment *seg, struct fp_elem e)

@@ -605,3 +605,16 @@ bool fp_task_cancel(const struct fp_segment *seg, uint32_t number, uint32_t gen,
 	fp_task_room(seg, number);
 	return true;
 }
+
+bool fp_task_flag(const struct fp_segment *seg, uint32_t number, uint32_t gen, uint64_t flag)
+{
+	struct fp_task *t = fp_segment_task(seg, number);
+	uint64_t w = fp_load_rlx(&t->word);
+
+	do {
+		if (fp_task_state(w) != FP_TASK_RUN || fp_task_gen(w) != gen)
+			return false;
+		/* TASK-X2: of this very task, and before it could run again; pairs with SALV-R2. */
+	} while (!fp_cas_sc(&t->word, &w, w | flag));
+	return true;
+}

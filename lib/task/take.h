@@ -42,6 +42,9 @@ int fp_task_call(struct fp_task *t);
 /* READY -> ended as `outcome`, by who cancels: true when that is what became of it. */
 bool fp_task_cancel(const struct fp_segment *seg, uint32_t number, uint32_t gen, int outcome);
 
+/* Flags a task that runs: to be cancelled, or killed.  False: it has ended, or waits for a worker. */
+bool fp_task_flag(const struct fp_segment *seg, uint32_t number, uint32_t gen, uint64_t flag);
+
 /* Tells who waits for a task that has ended, in the place of who should have. */
 void fp_task_told(const struct fp_segment *seg, uint32_t number);
 

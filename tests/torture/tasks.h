@@ -39,7 +39,8 @@ struct path {
 	uint32_t inner;		/* tasks of each task */
 	size_t inner_size;	/* their input: in the slot, or in the arena */
 	bool deep;		/* these have as many again */
-	bool helped;		/* the first waits until others run what it has submitted */
+	bool helped;		/* the first waits until others run what it has submitted ... */
+	bool cancels;		/* ... and cancels that */
 	bool fresh;		/* a new pool for each point ... */
 	bool taken_over;	/* ... whose only worker has had another life, with tasks of tasks */
 };
@@ -48,7 +49,7 @@ struct path {
 struct shared {
 	fp_a32 ran[MOST_TASKS];
 	fp_a32 inner_ran[MOST_TASKS * MOST_INNER];
-	uint32_t inner, retries, deep, helped;
+	uint32_t inner, retries, deep, helped, cancels;
 	size_t inner_size;
 	fp_a32 owner, helpers;
 };
@@ -136,12 +137,14 @@ static inline int tree(struct shared *sh, uint32_t i)
 	}
 	if (sh->helped)
 		await_the_other(sh);
+	for (k = 0; sh->cancels && k < sh->inner; k++)
+		forkpool_job_cancel(jobs[k]);
 	for (k = sh->inner; k-- > 0;) {
 		err = forkpool_job_wait(jobs[k], -1);
 		r = forkpool_job_result(jobs[k]);
 		if (!err && (!r || *r != 5 * (i * MOST_INNER + k) + 1))
 			bad = INNER_WRONG;
-		else if (err && !bad)
+		else if (err && !bad && !(sh->cancels && err == -FORKPOOL_ECANCELED))
 			bad = err == -FORKPOOL_ECRASHED || err == -FORKPOOL_EFAILED ? INNER_CRASHED : INNER_WRONG;
 		forkpool_job_free(jobs[k]);
 	}

@@ -244,6 +244,7 @@ START_TEST(task_words)
 	expect_seen(&s, ended, fp_task_word(gen, FP_TASK_DONE, FORKPOOL_ITEM_NOT_RUN + 1, 5));
 	expect_seen(&s, waits, fp_task_word(gen, FP_TASK_READY, 0, FP_TASK_AGAIN + 1));
 	expect_seen(&s, waits, fp_task_word(gen, FP_TASK_READY, 1, 0));
+	expect_seen(&s, waits, fp_task_word(gen, FP_TASK_READY, 0, 0) | FP_TASK_CANCEL);
 	expect_seen(&s, waits, fp_task_word(gen, (enum fp_task_state)(FP_TASK_DONE + 1), 0, 0));
 	expect_seen(&s, freed, fp_task_word(gen, FP_TASK_FREE, 0, 0));
 	expect_seen(&s, &fp_segment_worker(s.b.seg, 2)->base.intent, FP_INTENT_NONE);

@@ -30,7 +30,7 @@
 #define HELD_MS		20		/* then it goes on: others may have to wait for it */
 
 struct held {
-	atomic_int on, held, go, over;
+	atomic_int on, held, go, over, late;	/* late: it went on by itself */
 	atomic_uint steps;
 	unsigned hold_at;
 };
@@ -65,6 +65,7 @@ static void held_step(int sig, siginfo_t *info, void *context)
 	atomic_store(&held->held, 1);
 	while (!atomic_load(&held->go) && now_ms() < until)
 		sched_yield();
+	atomic_store(&held->late, !atomic_load(&held->go));
 }
 
 /* In the process of who is to be held; returns what is to be put back. */
@@ -82,6 +83,7 @@ static inline void held_start(unsigned hold_at)
 	atomic_store(&held->held, 0);
 	atomic_store(&held->go, 0);
 	atomic_store(&held->over, 0);
+	atomic_store(&held->late, 0);
 	atomic_store(&held->steps, 0);
 	held->hold_at = hold_at;
 }
@@ -106,6 +108,12 @@ static inline bool held_await(void)
 	while (!atomic_load(&held->held) && !atomic_load(&held->over) && now_ms() < until)
 		sched_yield();
 	return atomic_load(&held->held);
+}
+
+/* Is it still held up? */
+static inline bool held_still(void)
+{
+	return atomic_load(&held->held) && !atomic_load(&held->go) && !atomic_load(&held->late);
 }
 
 static inline void held_go(void)

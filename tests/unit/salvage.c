@@ -185,9 +185,29 @@ START_TEST(what_retries_are_not_for)
 	expect_state(&at, FP_TASK_DONE, FORKPOOL_ITEM_TIMED_OUT, PID);
 	take(1, &host, &cancelled, &t);
 	begin(1);
-	fp_or_sc(&cancelled.task->asks, FP_ASK_CANCEL);
+	fp_or_sc(&cancelled.task->word, FP_TASK_CANCEL);
 	die(1, FORKPOOL_ITEM_CRASHED);
 	ck_assert_int_eq(fp_task_state(fp_load_sc(&cancelled.task->word)), FP_TASK_DONE);
+}
+END_TEST
+
+/* Flagged between the nursery's look and its swap: it does not run again, whether it had begun or not. */
+START_TEST(cancelled_behind_the_look)
+{
+	const struct fp_death death = { .pid = PID, .outcome = FORKPOOL_ITEM_CRASHED, .code = SIGNAL };
+	struct fp_place at = submit(&host, 3);
+	struct fp_wreck wreck;
+	struct fp_taken t;
+
+	take(0, &host, &at, &t);
+	if (_i)
+		begin(0);
+	ck_assert(fp_wreck_read(&b.crew, 0, 0, &wreck));
+	ck_assert(fp_task_flag(b.seg, at.number, at.gen, FP_TASK_CANCEL));
+	fp_salvage(&b.crew, &wreck, &death);
+	expect_state(&at, FP_TASK_DONE, FORKPOOL_ITEM_CANCELLED, _i ? PID : 0);
+	ck_assert_uint_eq(fp_load_rlx(&fp_task_ext(at.task)->attempts), (uint32_t)_i);
+	ck_assert(!fp_task_flag(b.seg, at.number, at.gen, FP_TASK_KILL));
 }
 END_TEST
 
@@ -253,8 +273,8 @@ START_TEST(children_of_the_dead)
 	ck_assert_int_eq(die(0, FORKPOOL_ITEM_CRASHED), FP_RECOVERED_ITEM);
 	expect_state(&at, FP_TASK_READY, 0, FP_TASK_AGAIN);
 	expect_state(&child[0], FP_TASK_DONE, FORKPOOL_ITEM_OK, 1001);
-	expect_state(&child[1], FP_TASK_RUN, 0, 2);
-	ck_assert_uint_eq(fp_load_rlx(&child[1].task->asks) & FP_ASK_CANCEL, FP_ASK_CANCEL);
+	ck_assert_uint_eq(fp_load_rlx(&child[1].task->word),
+			  fp_task_word(child[1].gen, FP_TASK_RUN, 0, 2) | FP_TASK_CANCEL);
 	expect_state(&child[2], FP_TASK_DONE, FORKPOOL_ITEM_CANCELLED, 0);
 	expect_state(&child[3], FP_TASK_DONE, FORKPOOL_ITEM_CANCELLED, 0);
 	/* Whoever runs it dies as well: it never runs again, whatever its retries. */
@@ -464,6 +484,7 @@ int main(void)
 	tcase_add_loop_test(tc, a_task_that_had_begun, 0, 8);
 	tcase_add_test(tc, a_task_with_retries);
 	tcase_add_test(tc, what_retries_are_not_for);
+	tcase_add_loop_test(tc, cancelled_behind_the_look, 0, 2);
 	tcase_add_test(tc, who_waits_is_told);
 	tcase_add_test(tc, children_of_the_dead);
 	tcase_add_test(tc, what_the_ended_left);

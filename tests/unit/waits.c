@@ -12,6 +12,7 @@
 #define TELL_STEPS	250u	/* from the end of an item to the first sleep behind it */
 #define LEAST_STEPS	300u	/* of a join that has to sleep */
 #define REST_MS		3	/* who has not stepped for so long sleeps */
+#define ROUNDS		20	/* until a place was used again */
 #define ROUND		(3 * PLACES)	/* tasks after which a place has come by again */
 
 /* ---- Join ------------------------------------------------------------------------------ */
@@ -151,7 +152,7 @@ static int use_place_again(void)
 		forkpool_job_free(job);
 		NEED(!err);
 	}
-	atomic_fetch_add(&family.reused, there);
+	atomic_fetch_add(&family.reused, there && held_still());
 	return 0;
 }
 
@@ -193,6 +194,7 @@ static void *join_briefly(void *unused)
 static void hold_child(unsigned hold_at)
 {
 	FORKPOOL_OPTS(opts, .workers = 2, .mode = FORKPOOL_THREADS);
+	int64_t until = now_ms() + HANG_S * 1000;
 	struct forkpool_job *job;
 	pthread_t thread;
 	void *err;
@@ -206,14 +208,14 @@ static void hold_child(unsigned hold_at)
 	await_value(&family.begun, 1);
 	ck_assert_int_eq(forkpool_close(family.pool), 0);
 	ck_assert_int_eq(pthread_create(&thread, NULL, join_briefly, NULL), 0);
-	while (!is_asked(fp_handle_index(job)) && !is_asked(atomic_load(&family.place)))
+	while (!is_asked(fp_handle_index(job)) && !is_asked(atomic_load(&family.place)) && now_ms() < until)
 		sched_yield();
 	sleep_ms(REST_MS);
 	atomic_store(&family.open, 1);
 	pthread_join(thread, &err);
 	ck_assert_msg(!err, "held at %u: %s", hold_at, forkpool_strerror((int)(intptr_t)err));
 	ret = forkpool_job_wait(job, HANG);
-	ck_assert_msg(!ret, "held at %u: line %d", hold_at, ret);
+	ck_assert_msg(!ret, "held at %u: %s", hold_at, forkpool_strerror(ret));
 	forkpool_destroy(family.pool);
 }
 
@@ -341,11 +343,25 @@ static struct forkpool_job *submit_at_gate(void *unused)
 	return submit_gated(pool);
 }
 
+static void await_run(uint32_t place)
+{
+	while (fp_task_state(fp_load_rlx(&fp_segment_task(&pool->crew.seg, place)->word)) != FP_TASK_RUN)
+		sched_yield();
+}
+
+static unsigned timely;		/* the place was another task's while the striker was held up */
+
+static uint64_t flags_at(uint32_t place)
+{
+	return fp_load_rlx(&fp_segment_task(&pool->crew.seg, place)->word) & FP_TASK_FLAGS;
+}
+
 /*
  * Who cancels a group, or kills a job, is held up; meanwhile the task ends, who has the
- * job frees it, and its place is used for another one: that keeps no flag of it.
+ * job frees it, and its place is used for another one: that keeps no flag of it, but one
+ * of its own (too).
  */
-static bool hold_cancel(unsigned hold_at, bool kill)
+static bool hold_cancel(unsigned hold_at, bool kill, bool too)
 {
 	struct forkpool_group *group = NULL;
 	FORKPOOL_JOB_OPTS(opts, .arg = gate);
@@ -363,8 +379,7 @@ static bool hold_cancel(unsigned hold_at, bool kill)
 	ck_assert_int_eq(forkpool_submit(pool, until_open, NULL, 0, 0, &opts, &member), 0);
 	place = fp_handle_index(member);
 	/* Once it runs it comes to its end. */
-	while (fp_task_state(fp_load_rlx(&fp_segment_task(&pool->crew.seg, place)->word)) != FP_TASK_RUN)
-		sched_yield();
+	await_run(place);
 	blow = (struct blow){ group, kill ? member : NULL };
 	held_start(hold_at);
 	ck_assert_int_eq(pthread_create(&thread, NULL, strike, &blow), 0);
@@ -374,15 +389,26 @@ static bool hold_cancel(unsigned hold_at, bool kill)
 	ck_assert(!err || (kill && err == -FORKPOOL_ECANCELED));
 	forkpool_job_free(member);
 	next = submit_at(place, submit_at_gate, NULL);
+	timely += fp_handle_index(next) == place && held_still();
+	place = fp_handle_index(next);
+	if (too) {
+		await_run(place);
+		forkpool_job_cancel(next);
+	}
 	held_go();
 	pthread_join(thread, NULL);
-	sleep_ms(REST_MS);
-	ck_assert_msg(!atomic_load(&gate->saw_cancel), "held at %u: another task was cancelled", hold_at);
-	ck_assert_msg(!next || fp_handle_index(next) != place ||
-		      !(fp_load_rlx(&fp_segment_task(&pool->crew.seg, place)->asks) & FP_ASK_KILL),
-		      "held at %u: another task is to be killed", hold_at);
-	atomic_store(&gate->open, 1);
-	end(next);
+	if (too) {
+		err = forkpool_job_wait(next, HANG / 3);
+		ck_assert_msg(!err || (kill && err == -FORKPOOL_ECANCELED), "held at %u: another task's own cancel: %s",
+			      hold_at, forkpool_strerror(err));
+		forkpool_job_free(next);
+	} else {
+		sleep_ms(REST_MS);
+		ck_assert_msg(!atomic_load(&gate->saw_cancel), "held at %u: another task was cancelled", hold_at);
+		ck_assert_msg(!flags_at(place), "held at %u: another task is flagged", hold_at);
+		atomic_store(&gate->open, 1);
+		end(next);
+	}
 	forkpool_group_free(group);
 	return was;
 }
@@ -390,15 +416,82 @@ static bool hold_cancel(unsigned hold_at, bool kill)
 START_TEST(cancel_held_up_anywhere)
 {
 	struct sigaction before = held_handle();
+	bool kill = _i / 2, too = _i % 2;
 	unsigned at, stride;
 
 	places_start();
-	ck_assert(!hold_cancel(0, _i) && !hold_cancel(0, _i));
+	timely = 0;
+	ck_assert(!hold_cancel(0, kill, too) && !hold_cancel(0, kill, too));
 	stride = atomic_load(&held->steps) / HOLDS_MOST + 1;
-	for (at = 1; hold_cancel(at, _i); at += stride)
+	for (at = 1; hold_cancel(at, kill, too); at += stride)
 		;
-	ck_assert_uint_gt(reused, 0);
+	ck_assert_uint_gt(timely, 0);
 	sigaction(SIGTRAP, &before, NULL);
+}
+END_TEST
+
+/* ---- What an item has left behind ----------------------------------------------------------- */
+
+/* In shared memory. */
+struct left {
+	atomic_int begun, look, saw, over;
+};
+
+static int stays(void *arg, const void *in, void *out)
+{
+	struct left *left = arg;
+
+	(void)in;
+	(void)out;
+	atomic_store(&left->begun, 1);
+	while (!atomic_load(&left->look))
+		sleep_ms(1);
+	atomic_store(&left->saw, forkpool_cancelled());
+	atomic_store(&left->over, 1);
+	return 0;
+}
+
+static int leaves_one(void *arg, const void *in, void *out)
+{
+	FORKPOOL_JOB_OPTS(opts, .arg = arg);
+
+	(void)in;
+	(void)out;
+	return forkpool_submit(forkpool_current(), stays, NULL, 0, 0, &opts, NULL);
+}
+
+/* The item has ended, and its place is used for a task that is cancelled: what it has left is not. */
+static void cancel_in_place(struct left *left)
+{
+	FORKPOOL_JOB_OPTS(opts, .arg = left);
+	struct forkpool_job *job = NULL, *next;
+	uint32_t place;
+
+	memset(left, 0, sizeof(*left));
+	ck_assert_int_eq(forkpool_submit(pool, leaves_one, NULL, 0, 0, &opts, &job), 0);
+	place = fp_handle_index(job);
+	end(job);
+	await_value(&left->begun, 1);
+	next = submit_at(place, submit_until_open, NULL);
+	await_run(fp_handle_index(next));
+	forkpool_job_cancel(next);
+	atomic_store(&left->look, 1);
+	await_value(&left->over, 1);
+	ck_assert_int_eq(atomic_load(&left->saw), 0);
+	atomic_store(&gate->open, 1);
+	end(next);
+}
+
+START_TEST(what_is_left_behind_sees_no_other_cancel)
+{
+	struct left *left = forkpool_shm_alloc(pool, sizeof(*left));
+	int i;
+
+	places_start();
+	for (i = 0; i < ROUNDS && reused < 2; i++)
+		cancel_in_place(left);
+	ck_assert_uint_gt(reused, 0);
+	forkpool_shm_free(pool, left);
 }
 END_TEST
 
@@ -420,6 +513,7 @@ int main(void)
 	/* A worker that is a thread has all signals blocked, traps as well. */
 	if (test_processes())
 		tcase_add_test(tc, teller_held_up_anywhere);
-	tcase_add_loop_test(tc, cancel_held_up_anywhere, 0, test_processes() ? 2 : 1);
+	tcase_add_test(tc, what_is_left_behind_sees_no_other_cancel);
+	tcase_add_loop_test(tc, cancel_held_up_anywhere, 0, test_processes() ? 4 : 2);
 	return test_main(suite);
 }
