@@ -709,9 +709,9 @@ unsigned forkpool_worker_id(void);
 void *forkpool_worker_state(void);
 
 /*
- * Not 0 when the job of this item was cancelled, or one whose item maps it, or
- * the pool is being terminated: a long item may end early.  Cheap: a few loads.
- * 0 outside.
+ * Not 0 when the job of this item was cancelled, or one whose item maps or has
+ * submitted it and runs, or the pool is being terminated: a long item may end
+ * early.  Once a cancel was seen it stays so.  Cheap: a few loads.  0 outside.
  */
 int forkpool_cancelled(void);
 

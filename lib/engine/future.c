@@ -280,7 +280,7 @@ int fp_future_kill(const struct fp_ref *r)
 	if (r->pool->mode != FORKPOOL_PROCESSES)
 		return -ENOTSUP;
 	fp_future_cancel(r);
-	if (!fp_task_flag(&r->pool->crew.seg, r->number, r->gen, FP_TASK_KILL))
+	if (!fp_task_flag(&r->pool->crew.seg, r->number, r->gen, FP_TASK_FLAGS))
 		return 0;
 	if (fp_by_worker(r->pool))
 		fp_worker_kill(fp_self);

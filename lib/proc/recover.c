@@ -356,14 +356,17 @@ static enum fp_recovered recover_task(const struct fp_crew *crew, const struct f
 				      const struct fp_death *death, uint32_t d)
 {
 	struct fp_tally *tally = &crew->seg.ctl->tally;
+	struct fp_wreck now = *w;
 
 	fp_salvage_tell(crew, w);
 	mend(crew, death->id, d, w->started);
-	if (w->started && fp_salvage_again(crew, w, death))
+	/* That took its time: it may have been cancelled meanwhile. */
+	now.word |= fp_load_rlx(&w->task->word) & FP_TASK_FLAGS;
+	if (w->started && fp_salvage_again(crew, &now, death))
 		fp_stat_add(&tally->retries, 1);
 	else if (w->started && death->outcome == FORKPOOL_ITEM_TIMED_OUT)
 		fp_stat_add(&tally->timeouts, 1);
-	fp_salvage(crew, w, death);
+	fp_salvage(crew, &now, death);
 	if (!w->held)
 		return FP_RECOVERED_IDLE;
 	return w->started ? FP_RECOVERED_ITEM : FP_RECOVERED_CLAIM;

@@ -26,7 +26,8 @@
  *    had submitted and left is nobody's child: it goes on, or waits for a worker.
  * I4 Numbers and pages read from the segment are checked before use.
  *
- * Ordering pairs.  SALV-R1/TASK-N2 (ready again), TASK-D1 in the dead worker's place.
+ * Ordering pairs.  SALV-R1/TASK-N2 (ready again), SALV-R2/TASK-X2 (flags), TASK-D1 in
+ * the dead worker's place.
  *
  * If the owner (the nursery) dies: the pool is broken.  Models: tests/models/lane.pml, family.pml.
  */
@@ -123,7 +124,7 @@ static bool is_child(const struct fp_crew *crew, uint32_t number, uint32_t id)
 
 static bool is_orphan(const struct fp_crew *crew, const struct fp_wreck *w, uint32_t id)
 {
-	return is_child(crew, w->number, id) || (w->word & FP_TASK_CANCEL);
+	return is_child(crew, w->number, id) || (w->word & FP_TASK_FLAGS);
 }
 
 bool fp_salvage_again(const struct fp_crew *crew, const struct fp_wreck *w,
@@ -194,6 +195,17 @@ void fp_salvage(const struct fp_crew *crew, const struct fp_wreck *w, const stru
 
 /* ---- Children --------------------------------------------------------------------------- */
 
+/* Is what submitted it to be killed?  Then so is the task, for that one ends before the nursery looks. */
+static uint64_t kill_of(const struct fp_crew *crew, const struct fp_task_ext *ext)
+{
+	uint64_t parent = ext ? fp_load_rlx(&ext->parent) : 0, w;
+
+	if (!(parent & FP_PARENT_TASK) || !is_number(crew, fp_parent_task(parent)))
+		return 0;
+	w = fp_load_rlx(&fp_segment_task(&crew->seg, fp_parent_task(parent))->word);
+	return fp_task_gen(w) == fp_parent_task_gen(parent) ? w & FP_TASK_KILL : 0;
+}
+
 /* The frames, from the first on, that are settled after the task; 0 = none. */
 static uint32_t let_go(const struct fp_crew *crew, uint32_t number, uint32_t id)
 {
@@ -212,9 +224,9 @@ static uint32_t let_go(const struct fp_crew *crew, uint32_t number, uint32_t id)
 	w = fp_load_acq(&t->word);
 	if (fp_task_state(w) != FP_TASK_RUN || fp_task_who(w) == id)
 		return 0;
-	if (!fp_task_flag(&crew->seg, number, fp_task_gen(w), FP_TASK_CANCEL))
-		return 0;
 	ext = fp_task_ext(t);
+	if (!fp_task_flag(&crew->seg, number, fp_task_gen(w), FP_TASK_CANCEL | kill_of(crew, ext)))
+		return 0;
 	return ext && (fp_load_rlx(&t->flags) & FP_TASK_FAR) ? fp_load_rlx(&ext->frame) % FP_DEPTH + 1 : 0;
 }
 

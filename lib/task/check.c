@@ -366,8 +366,8 @@ static bool task_sound(const struct fp_segment *seg, uint32_t number, uint32_t n
 	case FP_TASK_RUN:
 		return runner_sound(seg, number, w, text, size);
 	case FP_TASK_DONE:
-		return fp_task_outcome(w) > FORKPOOL_ITEM_NOT_RUN
-			       ? wrong(text, size, "task %u: outcome %d", number, fp_task_outcome(w))
+		return fp_task_outcome(w) > FORKPOOL_ITEM_NOT_RUN || (w & FP_TASK_FLAGS)
+			       ? wrong(text, size, "task %u: done, but %#llx", number, (unsigned long long)w)
 			       : true;
 	}
 	return wrong(text, size, "task %u: state %u", number, (unsigned)fp_task_state(w));

@@ -276,7 +276,7 @@ static bool is_cancelled(const struct fp_segment *seg, const struct fp_elem *e)
 	if (e->task)
 		return has_flag(seg, e, FP_TASK_CANCEL);
 	w = fp_load_rlx(&fp_segment_slot(seg, e->at).job->word);
-	return FP_JOB_GEN(w) == e->gen && (w & FP_JOB_CANCEL);
+	return FP_JOB_GEN(w) == e->gen && (w & FP_JOB_RUN) && (w & FP_JOB_CANCEL);
 }
 
 static bool any_cancelled(const struct fp_segment *seg, struct fp_elem e)

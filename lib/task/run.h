@@ -31,6 +31,7 @@ struct fp_runner {
 	uint32_t number;
 	uint32_t open;		/* tasks that it submitted and did not free */
 	uint32_t tag;		/* the item's, or chunk's, for what it publishes (task/nest.h) */
+	uint32_t cancelled;	/* the tag of one that has seen that it is cancelled */
 };
 
 /*

@@ -39,7 +39,8 @@
  *    sleeps before he has seen that there is no more.
  *
  * Ordering pairs.  TASK-C1/TASK-R1 (the task), TASK-D1/TASK-E1 (its end), TASK-D2/
- * TASK-W1 (asks), TASK-T2/TASK-T1, TASK-V2/TASK-V1 (hints), TASK-T7/TASK-T3.
+ * TASK-W1 (asks), TASK-X2/SALV-R2 (flags), TASK-T2/TASK-T1, TASK-V2/TASK-V1 (hints),
+ * TASK-T7/TASK-T3.
  *
  * Progress.  A failed swap means that somebody claimed, or cancelled.  The wait for a
  * full page ends by the clock.

@@ -136,7 +136,7 @@
 /* The segment. */
 byte word[NSLOT], turn[NSLOT];
 bool bare[NSLOT];			/* in the turn: nothing was put there */
-bool can[NSLOT];			/* CANCEL among the asks */
+bool can[NSLOT];			/* flagged CANCEL */
 byte att[NSLOT];
 byte visit[NP], next[NP], at, epoch;
 byte front;				/* {visit:5, page:2}: gone through in order */

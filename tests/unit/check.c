@@ -242,6 +242,7 @@ START_TEST(task_words)
 	expect_seen(&s, runs, fp_task_word(gen + 1, FP_TASK_RUN, 0, 2));
 	expect_seen(&s, ended, fp_task_word(gen, FP_TASK_RUN, 0, 2));
 	expect_seen(&s, ended, fp_task_word(gen, FP_TASK_DONE, FORKPOOL_ITEM_NOT_RUN + 1, 5));
+	expect_seen(&s, ended, fp_task_word(gen, FP_TASK_DONE, FORKPOOL_ITEM_OK, 5) | FP_TASK_CANCEL);
 	expect_seen(&s, waits, fp_task_word(gen, FP_TASK_READY, 0, FP_TASK_AGAIN + 1));
 	expect_seen(&s, waits, fp_task_word(gen, FP_TASK_READY, 1, 0));
 	expect_seen(&s, waits, fp_task_word(gen, FP_TASK_READY, 0, 0) | FP_TASK_CANCEL);

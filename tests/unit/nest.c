@@ -191,6 +191,7 @@ END_TEST
 START_TEST(descent_and_cancel)
 {
 	uint64_t outer = publish_outer(NULL, 0), gens[2];
+	struct fp_chunk chunk;
 	uint32_t slots[2];
 
 	gens[0] = nest(0, 0, fp_parent(outer, BARE_SLOT), NULL, &slots[0]);
@@ -208,9 +209,13 @@ START_TEST(descent_and_cancel)
 	fp_store_rlx(&fp_segment_slot(b.seg, slots[0]).job->parent, fp_parent(outer, BARE_SLOT));
 
 	ck_assert(!fp_nest_cancelled(b.seg, slots[1]));
+	run_to(2, 0, slots[0], 0, &chunk);
 	fp_job_cancel(b.seg, slots[0], gens[0]);
 	ck_assert(fp_nest_cancelled(b.seg, slots[1]));
 	ck_assert(!fp_nest_cancelled(b.seg, BARE_SLOT));
+	/* As long as that runs. */
+	finish(2, 0, slots[0], &chunk);
+	ck_assert(!fp_nest_cancelled(b.seg, slots[1]));
 	fp_job_cancel(b.seg, slots[1], gens[1]);
 	fp_job_cancel(b.seg, BARE_SLOT, outer);
 	fp_nest_give(b.seg, slots[0]);

@@ -285,6 +285,25 @@ START_TEST(children_of_the_dead)
 }
 END_TEST
 
+/* It dies before the nursery has looked whom to kill: whom it waits for, elsewhere, is found by its own flag. */
+START_TEST(a_kill_goes_on_to_children)
+{
+	struct fp_place at = submit(&host, 0), child;
+	struct fp_taken t;
+
+	take(0, &host, &at, &t);
+	begin(0);
+	child = submit(&crew, 0);
+	make_child(&child, &at);
+	take(1, &crew, &child, &t);
+	begin(1);
+	ck_assert(fp_task_flag(b.seg, at.number, at.gen, FP_TASK_FLAGS));
+	die(0, FORKPOOL_ITEM_CRASHED);
+	expect_state(&at, FP_TASK_DONE, FORKPOOL_ITEM_CANCELLED, PID);
+	ck_assert_uint_eq(fp_load_rlx(&child.task->word) & FP_TASK_FLAGS, FP_TASK_FLAGS);
+}
+END_TEST
+
 /* What an item that has ended has left waits for a worker, or runs, as before. */
 START_TEST(what_the_ended_left)
 {
@@ -487,6 +506,7 @@ int main(void)
 	tcase_add_loop_test(tc, cancelled_behind_the_look, 0, 2);
 	tcase_add_test(tc, who_waits_is_told);
 	tcase_add_test(tc, children_of_the_dead);
+	tcase_add_test(tc, a_kill_goes_on_to_children);
 	tcase_add_test(tc, what_the_ended_left);
 	tcase_add_test(tc, a_grandchild_with_memory_of_the_dead);
 	tcase_add_test(tc, a_child_with_memory_of_the_dead);

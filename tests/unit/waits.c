@@ -435,6 +435,7 @@ END_TEST
 /* In shared memory. */
 struct left {
 	atomic_int begun, look, saw, over;
+	atomic_int parent_stays, until_cancelled;
 };
 
 static int stays(void *arg, const void *in, void *out)
@@ -443,6 +444,8 @@ static int stays(void *arg, const void *in, void *out)
 
 	(void)in;
 	(void)out;
+	while (atomic_load(&left->until_cancelled) && !forkpool_cancelled())
+		sleep_ms(1);
 	atomic_store(&left->begun, 1);
 	while (!atomic_load(&left->look))
 		sleep_ms(1);
@@ -454,32 +457,61 @@ static int stays(void *arg, const void *in, void *out)
 static int leaves_one(void *arg, const void *in, void *out)
 {
 	FORKPOOL_JOB_OPTS(opts, .arg = arg);
+	struct left *left = arg;
+	int err;
 
 	(void)in;
 	(void)out;
-	return forkpool_submit(forkpool_current(), stays, NULL, 0, 0, &opts, NULL);
+	err = forkpool_submit(forkpool_current(), stays, NULL, 0, 0, &opts, NULL);
+	while (atomic_load(&left->parent_stays))
+		sleep_ms(1);
+	return err;
 }
 
-/* The item has ended, and its place is used for a task that is cancelled: what it has left is not. */
-static void cancel_in_place(struct left *left)
+static int arrive_until_open(void *arg, const void *in, void *out)
+{
+	atomic_store(&((struct gate *)arg)->arrived, 1);
+	return until_open(arg, in, out);
+}
+
+static struct forkpool_job *map_until_open(void)
+{
+	FORKPOOL_JOB_OPTS(opts, .arg = gate);
+	struct forkpool_job *job = NULL;
+
+	atomic_store(&gate->open, 0);
+	atomic_store(&gate->arrived, 0);
+	ck_assert_int_eq(forkpool_map_async(pool, arrive_until_open, NULL, 0, NULL, 0, 1, &opts, &job), 0);
+	await_value(&gate->arrived, 1);
+	return job;
+}
+
+/* The item, of a task or a map, has ended, and its place is used for what is cancelled: what it has left is not. */
+static void cancel_in_place(struct left *left, bool map)
 {
 	FORKPOOL_JOB_OPTS(opts, .arg = left);
 	struct forkpool_job *job = NULL, *next;
-	uint32_t place;
+	uint32_t place = 0;
 
 	memset(left, 0, sizeof(*left));
-	ck_assert_int_eq(forkpool_submit(pool, leaves_one, NULL, 0, 0, &opts, &job), 0);
-	place = fp_handle_index(job);
-	end(job);
+	if (map) {
+		ck_assert_int_eq(forkpool_map(pool, leaves_one, NULL, 0, NULL, 0, 1, &opts), 0);
+	} else {
+		ck_assert_int_eq(forkpool_submit(pool, leaves_one, NULL, 0, 0, &opts, &job), 0);
+		place = fp_handle_index(job);
+		end(job);
+	}
 	await_value(&left->begun, 1);
-	next = submit_at(place, submit_until_open, NULL);
-	await_run(fp_handle_index(next));
+	next = map ? map_until_open() : submit_at(place, submit_until_open, NULL);
+	if (!map)
+		await_run(fp_handle_index(next));
 	forkpool_job_cancel(next);
 	atomic_store(&left->look, 1);
 	await_value(&left->over, 1);
 	ck_assert_int_eq(atomic_load(&left->saw), 0);
 	atomic_store(&gate->open, 1);
-	end(next);
+	forkpool_job_wait(next, HANG);
+	forkpool_job_free(next);
 }
 
 START_TEST(what_is_left_behind_sees_no_other_cancel)
@@ -489,8 +521,32 @@ START_TEST(what_is_left_behind_sees_no_other_cancel)
 
 	places_start();
 	for (i = 0; i < ROUNDS && reused < 2; i++)
-		cancel_in_place(left);
-	ck_assert_uint_gt(reused, 0);
+		cancel_in_place(left, _i);
+	ck_assert_uint_gt(reused + (unsigned)_i, 0);
+	forkpool_shm_free(pool, left);
+}
+END_TEST
+
+/* Its parent was cancelled, and has ended since. */
+START_TEST(what_has_seen_that_it_is_cancelled_sees_it_for_good)
+{
+	struct left *left = forkpool_shm_alloc(pool, sizeof(*left));
+	FORKPOOL_JOB_OPTS(opts, .arg = left);
+	struct forkpool_job *job = NULL;
+
+	memset(left, 0, sizeof(*left));
+	atomic_store(&left->parent_stays, 1);
+	atomic_store(&left->until_cancelled, 1);
+	ck_assert_int_eq(forkpool_submit(pool, leaves_one, NULL, 0, 0, &opts, &job), 0);
+	await_run(fp_handle_index(job));
+	forkpool_job_cancel(job);
+	await_value(&left->begun, 1);
+	atomic_store(&left->parent_stays, 0);
+	forkpool_job_wait(job, HANG);
+	atomic_store(&left->look, 1);
+	await_value(&left->over, 1);
+	ck_assert_int_eq(atomic_load(&left->saw), 1);
+	forkpool_job_free(job);
 	forkpool_shm_free(pool, left);
 }
 END_TEST
@@ -513,7 +569,8 @@ int main(void)
 	/* A worker that is a thread has all signals blocked, traps as well. */
 	if (test_processes())
 		tcase_add_test(tc, teller_held_up_anywhere);
-	tcase_add_test(tc, what_is_left_behind_sees_no_other_cancel);
+	tcase_add_loop_test(tc, what_is_left_behind_sees_no_other_cancel, 0, 2);
+	tcase_add_test(tc, what_has_seen_that_it_is_cancelled_sees_it_for_good);
 	tcase_add_loop_test(tc, cancel_held_up_anywhere, 0, test_processes() ? 4 : 2);
 	return test_main(suite);
 }
