@@ -317,6 +317,23 @@ void fp_lane_collect(struct fp_producer *p)
 
 /* ---- A lane's beginnings ---------------------------------------------------------------------------- */
 
+/*
+ * The newest visit that anything of a page speaks of.  Who took the lane over before may
+ * have died when the page's visit was put back, and not yet all turns: from there on these
+ * would not be put behind what cursors know, but further and further away from the visit.
+ */
+static uint32_t newest_of(const struct fp_producer *p, uint32_t page)
+{
+	uint32_t newest = fp_load_rlx(&fp_segment_page(p->seg, page)->visit), i, turn;
+
+	for (i = 1; i < FP_PAGE_SLOTS; i++) {
+		turn = fp_load_rlx(&fp_segment_task(p->seg, page * FP_PAGE_SLOTS + i)->turn) & ~FP_TURN_BARE;
+		if ((int32_t)(turn - newest) > 0)
+			newest = turn;
+	}
+	return newest;
+}
+
 /* A page that an owner before this one had: what still runs there is nobody's. */
 static void adopt_page(struct fp_producer *p, uint32_t page)
 {
@@ -335,7 +352,7 @@ static void adopt_page(struct fp_producer *p, uint32_t page)
 		h->free &= ~((uint32_t)1 << i);
 		fp_store_rlx(&h->given_up, fp_load_rlx(&h->given_up) | (uint32_t)1 << i);
 	}
-	visit = fp_load_rlx(&fp_segment_page(p->seg, page)->visit);
+	visit = newest_of(p, page);
 	if (!p->home || (int32_t)(visit - p->visit) > 0)
 		p->visit = visit;
 	link_home(p, h);

@@ -436,7 +436,9 @@ died:	atomic {
 	};
 adopt:	T( if :: !ENDED(word[SLOT(pages, 1)]) -> free = free & ~BIT(SLOT(pages, 1)) :: else fi;
 	   if :: !ENDED(word[SLOT(pages, 2)]) -> free = free & ~BIT(SLOT(pages, 2)) :: else fi;
-	   if :: visit[pages] > now -> now = visit[pages] :: else fi );
+	   if :: visit[pages] > now -> now = visit[pages] :: else fi;
+	   if :: turn[SLOT(pages, 1)] > now -> now = turn[SLOT(pages, 1)] :: else fi;
+	   if :: turn[SLOT(pages, 2)] > now -> now = turn[SLOT(pages, 2)] :: else fi );
 	T( next[pages] = (pages -> next[home] : 0) );
 	T( next[home] = pages; home = pages; pages++;
 	   if :: pages < taken -> goto adopt :: else -> n = 0 fi );

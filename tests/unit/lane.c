@@ -471,6 +471,33 @@ END_TEST
 
 /* ---- A dead worker's lane --------------------------------------------------------------------- */
 
+/*
+ * Two have died while they took it over, both with the visit put back, and some of the turns, which
+ * were those of places never used: whoever does it at last counts from the newest of all that.
+ */
+START_TEST(a_lane_is_taken_over_at_last)
+{
+	uint32_t id = fp_crew_lane(WORKERS, 1, 2), first, newest, i;
+	struct fp_place at;
+
+	line_open(&l, &b, id);
+	at = line_submit(&l);
+	fp_task_cancel(b.seg, at.number, at.gen, FORKPOOL_ITEM_CANCELLED);
+	first = at.number / FP_PAGE_SLOTS * FP_PAGE_SLOTS;
+	newest = l.p.visit - FP_LANE_LONG_AGO;
+	line_close(&l);
+	fp_store_rlx(&fp_segment_page(b.seg, first / FP_PAGE_SLOTS)->visit, newest - FP_LANE_LONG_AGO);
+	for (i = 1; i < FP_PAGE_SLOTS; i++)
+		fp_store_rlx(&fp_segment_task(b.seg, first + i)->turn, i < 5 ? newest - FP_LANE_LONG_AGO : newest);
+	bare_check(&b);
+	line_open(&l, &b, id);
+	ck_assert_uint_eq(l.p.visit, newest + FP_VISIT_STEP);
+	for (i = 1; i < FP_PAGE_SLOTS; i++)
+		ck_assert_uint_eq(fp_load_rlx(&fp_segment_task(b.seg, first + i)->turn) & ~FP_TURN_BARE, l.p.visit);
+	bare_check(&b);
+}
+END_TEST
+
 START_TEST(a_lane_is_taken_over)
 {
 	uint32_t id = fp_crew_lane(WORKERS, 1, 2), pages, i, n;
@@ -660,6 +687,7 @@ int main(void)
 	tcase_add_test(tc, a_visit_that_is_about_to_begin);
 	tcase_add_test(tc, broken_rings);
 	tcase_add_test(tc, a_lane_is_taken_over);
+	tcase_add_test(tc, a_lane_is_taken_over_at_last);
 	tc = test_case(suite, "random");
 	tcase_add_checked_fixture(tc, scene_open, scene_close);
 	tcase_add_loop_test(tc, one_cursor_finds_everything, 0, 30);
